@@ -1,0 +1,52 @@
+# make demo   builds .venv and walks the whole road on real digits
+# make test   builds .venv and passes every test that this machine can run
+# make setup | check | bench | device-envs | clean
+# Needs Python 3.11 or newer, make, and PyPI. PYTHON=python3.12 chooses another interpreter.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PYTEST_ARGS ?=
+
+.PHONY: setup demo test check bench device-envs clean
+
+setup: .venv/.ready
+
+.venv/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: Python 3.11 or newer is needed, got $$($(PYTHON) --version); set PYTHON=python3.12 or the like"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[host]' --group dev
+	@touch $@
+
+# Two environments without TensorFlow, where the device side is tested: today's runtimes, and the older tflite-runtime.
+device-envs: .venv-device/.ready .venv-tflite/.ready
+
+.venv-device/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-device
+	.venv-device/bin/python -m pip install --quiet -c constraints.txt -e '.[litert,onnx]'
+	@touch $@
+
+# tflite-runtime has wheels up to Python 3.11 on Linux only; elsewhere its tests are skipped, which they report.
+.venv-tflite/.ready: pyproject.toml
+	$(PYTHON) -m venv .venv-tflite
+	-.venv-tflite/bin/python -m pip install --quiet -e '.[tflite]'
+	@touch $@
+
+demo: setup
+	$(BIN)/edge-cnn demo --out demo-out
+
+test: setup device-envs
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90 $(PYTEST_ARGS)
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+
+bench: setup
+	$(BIN)/python tests/benchmarks/run.py
+
+clean:
+	rm -rf .venv .venv-device .venv-tflite demo-out .coverage .coverage.* .pytest_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,1 @@
+"""The command line: parse, call the library, draw, exit status; nothing else. One file a command."""

@@ -1,0 +1,1 @@
+"""Values, protocols and file formats shared by host and device; numpy alone."""

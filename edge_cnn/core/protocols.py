@@ -1,0 +1,54 @@
+"""The seams: what a runtime must offer. Values are frozen, so that a report can keep them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from edge_cnn.core.tensor_spec import TensorSpec
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """Which code ran the operators.
+
+    Attributes:
+        family: one of `tolerance.KERNEL_FAMILIES`.
+        shares: name of a delegate or provider -> share of the executed nodes, summing to 1.
+    """
+
+    family: str
+    shares: dict[str, float]
+
+
+class Runtime(Protocol):
+    """A light runtime with one loaded graph. Arrays are what the graph holds: codes or floats, never converted."""
+
+    @property
+    def name(self) -> str:
+        """RUNTIME as users type it: "litert", "litert-ref", "tflite-runtime", "onnxruntime"."""
+        ...
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]: ...
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]: ...
+
+    def run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+        """One array a graph input, each (n, ...) of the tensor's dtype and layout -> one a graph output, (n, ...).
+
+        Raises:
+            DataError: wrong number, shape or dtype of inputs.
+        """
+        ...
+
+    def kernels(self) -> Kernels:
+        """Which kernels the loaded graph runs on."""
+        ...

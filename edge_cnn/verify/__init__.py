@@ -1,0 +1,1 @@
+"""Host against device: devices, parity, tolerances, latency; numpy and a light runtime."""
