@@ -24,8 +24,9 @@ _HOMES = {
     "finetune": "edge_cnn.device.finetuning",
     "open_classifier": "edge_cnn.device.opening",
     "read_bundle": "edge_cnn.core.bundle",
-    "verify": "edge_cnn.verify.replay",
+    "verify": "edge_cnn.verify",
 }
+"""Name -> where it is defined; `verify` is a package that can be called."""
 
 __all__ = [
     "Bundle",
@@ -48,6 +49,7 @@ def __getattr__(name: str) -> Any:
 
     if name not in _HOMES:
         raise AttributeError(f"module 'edge_cnn' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
+    home = importlib.import_module(_HOMES[name])
+    value = home if home.__name__ == f"edge_cnn.{name}" else getattr(home, name)
     globals()[name] = value
     return value

@@ -1,0 +1,133 @@
+"""`edge-cnn finetune`: last-layer gradient descent on the device, written back into the same file format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from edge_cnn.cli.console import PATH, Console, common_options, table
+from edge_cnn.cli.model_options import model_options
+from edge_cnn.core.bundle import SUFFIX
+from edge_cnn.core.errors import InputError
+from edge_cnn.core.labelled_images import LabelledImages
+from edge_cnn.device.classifier import Classifier
+from edge_cnn.device.finetuning import FinetuneConfig, FinetuneResult, finetune
+from edge_cnn.device.head_training import EpochLoss, SgdConfig
+from edge_cnn.device.image_files import read_data
+
+
+@click.command("finetune")
+@common_options
+@model_options
+@click.option("--data", type=PATH, required=True, help="Folder with one sub-folder of images a class, or .npz.")
+@click.option("--out", type=PATH, required=True, help="New file, of the same format as MODEL.")
+@click.option("--holdout", type=float, default=0.2, show_default=True, help="Share of the samples held out.")
+@click.option("--replay", type=PATH, help="Samples of the old task, against forgetting; default: the bundle's own.")
+@click.option("--epochs", type=int, default=100, show_default=True, help="Passes over the data at most.")
+@click.option("--batch-size", type=int, default=32, show_default=True, help="Samples a step.")
+@click.option("--learning-rate", type=float, help="Step size on standardized features; default: from the curvature.")
+@click.option("--momentum", type=float, default=0.9, show_default=True, help="Share of the last step that is kept.")
+@click.option("--l2", type=float, default=1e-3, show_default=True, help="Weight of the squared norm of the head.")
+@click.option("--patience", type=int, default=20, show_default=True, help="Epochs without improvement before it stops.")
+def command(
+    console: Console,
+    model: Path,
+    open_model: Callable[[], Classifier],
+    data: Path,
+    out: Path,
+    holdout: float,
+    replay: Path | None,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float | None,
+    momentum: float,
+    l2: float,
+    patience: int,
+) -> int:
+    """Retrain the last layer of MODEL on DATA and write it to OUT.
+
+    OUT is written only if the held-out accuracy did not go down (else exit status 1); MODEL itself is never touched
+    unless OUT names it.
+    """
+    _check_out(model, out)
+    config = FinetuneConfig(holdout, console.seed, SgdConfig(epochs, batch_size, learning_rate, momentum, l2, patience))
+    classifier = open_model()
+    skipped: list[Path] = []
+
+    def read(path: Path) -> LabelledImages:
+        return read_data(
+            path,
+            classifier.image_shape,
+            classifier.labels,
+            lambda file, reason: (skipped.append(file), console.note(f"skipped: {reason}"))[0],
+        )
+
+    samples = read(data)
+    old = read(replay) if replay else None
+    if skipped:
+        console.note(f"skipped {len(skipped)} unreadable images, {len(samples)} samples remain")
+    if old is None and not (classifier.bundle and classifier.bundle.replay):
+        console.note("no replay samples: what the model knew before may be forgotten; --replay DATA keeps it")
+    with (
+        console.progress("embedding", len(samples) + (len(old) if old else 0)) as embedded,
+        console.progress("training", epochs) as trained,
+    ):
+
+        def on_epoch(epoch: EpochLoss) -> None:
+            trained(epoch.epoch, f"loss {epoch.loss:.4f} held-out {epoch.holdout_loss:.4f}")
+
+        result = finetune(
+            classifier,
+            samples.images,
+            samples.labels,
+            config=config,
+            replay=old,
+            on_batch=lambda done, _total: embedded(done),
+            on_epoch=on_epoch,
+        )
+    if result.improved:
+        result.classifier.save(out)
+        _note_dropped(console, classifier)
+    document = result.to_json() | {
+        "saved": result.improved,
+        "out": str(out) if result.improved else None,
+        "skipped": [str(path) for path in skipped],
+    }
+    console.result(document, _summary(result, out))
+    result.check()
+    return 0
+
+
+def _check_out(model: Path, out: Path) -> None:
+    """Before any work: a wrong suffix or folder found after an hour of training would be a shame."""
+    allowed = {model.suffix.lower()} | ({".tflite", ".onnx"} if model.suffix.lower() == SUFFIX else set())
+    if out.suffix.lower() not in allowed:
+        raise InputError(
+            f"--out {out}: the model is {model.suffix}, so give a name ending with {' or '.join(sorted(allowed))}"
+        )
+    if not out.absolute().parent.is_dir():
+        raise InputError(f"--out {out}: folder {out.absolute().parent} does not exist; make it first")
+
+
+def _note_dropped(console: Console, classifier: Classifier) -> None:
+    others = [a.name for a in classifier.bundle.artifacts if a != classifier.artifact] if classifier.bundle else []
+    if others:
+        console.note(f"left out of the new bundle, as they still have the old head: {', '.join(others)}")
+
+
+def _summary(result: FinetuneResult, out: Path) -> str:
+    def percent(value: float | None) -> str:
+        return "-" if value is None else f"{100 * value:.1f} %"
+
+    rows = [
+        ["held-out new samples", percent(result.before.holdout_accuracy), percent(result.after.holdout_accuracy)],
+        ["held-out old samples", percent(result.before.replay_accuracy), percent(result.after.replay_accuracy)],
+    ]
+    ending = f"saved {out}" if result.improved else "not saved"
+    return (
+        table(["accuracy", "before", "after"], rows)
+        + f"\n{result.steps} steps; loss at most {result.certificate.loss_gap_bound:.3g} nats above the optimum; "
+        f"writing into the file moved no held-out logit by more than {result.certificate.max_logit_error:.3g}; {ending}"
+    )

@@ -1,0 +1,237 @@
+"""Images and labels from files: a folder with one sub-folder a class, or an `.npz` with `x` and `y`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_cnn.core.errors import DataError
+from edge_cnn.core.labelled_images import LabelledImages
+from edge_cnn.core.npz import unpack_npz
+
+SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+MAX_NPZ_BYTES = 8 * 2**30
+
+OnSkip = Callable[[Path, str], None]
+"""Called with each file that was left out, and why."""
+
+
+def _ignore_skips(path: Path, reason: str) -> None:
+    del path, reason
+
+
+def read_image(path: Path, image_shape: tuple[int, int, int] | None) -> NDArray[np.uint8]:
+    """Decode one image.
+
+    Args:
+        path: any format that Pillow reads.
+        image_shape: (height, width, channels) to convert and resize to (bilinear); None keeps the size, gray images
+            with 1 channel and others with 3.
+
+    Returns:
+        uint8 (height, width, channels).
+
+    Raises:
+        DataError: the file is missing or cannot be decoded.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as opened:
+            image = ImageOps.exif_transpose(opened)
+            gray = image.mode in ("1", "L", "LA", "I;16") if image_shape is None else image_shape[2] == 1
+            if image.mode == "I;16":
+                # Pillow clips 16 bits to 8 instead of scaling them.
+                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+            image = image.convert("L" if gray else "RGB")
+            if image_shape is not None and image.size != (image_shape[1], image_shape[0]):
+                image = image.resize((image_shape[1], image_shape[0]), Image.Resampling.BILINEAR)
+            pixels = np.asarray(image, np.uint8)
+    except FileNotFoundError:
+        raise DataError(f"no image at {path}; check the name") from None
+    except UnidentifiedImageError:
+        raise DataError(f"{path} is not an image that Pillow reads; convert it to PNG or JPEG") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"cannot read image {path}: {error}; replace the file") from error
+    return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def list_images(folder: Path) -> list[Path]:
+    """Image files below `folder`, by suffix, in order of their names, hidden ones left out."""
+    return sorted(
+        p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()
+    )
+
+
+def read_data(
+    path: Path,
+    image_shape: tuple[int, int, int] | None,
+    class_names: tuple[str, ...] | None = None,
+    on_skip: OnSkip = _ignore_skips,
+) -> LabelledImages:
+    """Labelled samples from a folder of images by class, or from an `.npz`.
+
+    Args:
+        path: a folder or an `.npz` file.
+        image_shape: what images are resized to; None keeps their size, which must then be one for all.
+        class_names: the model's labels; the result's labels index them. None: the data's own classes.
+        on_skip: told of each image that cannot be read.
+
+    Raises:
+        DataError: nothing there, no images, one class only, unknown labels, labels out of range, NaN, wrong shapes.
+    """
+    if path.is_dir():
+        return _read_folder(path, image_shape, class_names, on_skip)
+    if not path.exists():
+        raise DataError(f"no data at {path}; give a folder with one sub-folder of images a class, or an .npz")
+    if path.suffix.lower() != ".npz":
+        raise DataError(f"{path} is neither a folder nor an .npz; give one of the two")
+    return read_npz(path, image_shape, class_names)
+
+
+def _read_folder(
+    folder: Path, image_shape: tuple[int, int, int] | None, class_names: tuple[str, ...] | None, on_skip: OnSkip
+) -> LabelledImages:
+    classes = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    files = [(name, path) for name in classes for path in list_images(folder / name)]
+    if not files:
+        raise DataError(f"{folder} holds no images in sub-folders; make one sub-folder of images a class")
+    used = tuple(dict.fromkeys(name for name, _ in files))
+    if len(used) < 2:
+        raise DataError(f"{folder} holds images of one class only ({', '.join(used)}); at least two classes are needed")
+    names = class_names if class_names is not None else used
+    _check_known(set(used), names, folder)
+    images: list[NDArray[np.uint8]] = []
+    labels: list[int] = []
+    sources: list[str] = []
+    for name, path in files:
+        try:
+            image = read_image(path, image_shape)
+        except DataError as error:
+            on_skip(path, str(error))
+            continue
+        if images and image.shape != images[0].shape:
+            raise DataError(
+                f"{path} has shape {image.shape}, the images before it {images[0].shape}; "
+                "resize them to one size, with the same channels"
+            )
+        images.append(image)
+        labels.append(names.index(name))
+        sources.append(str(path))
+    if len(set(labels)) < 2:
+        raise DataError(f"{folder}: fewer than two classes have a readable image; replace the damaged files")
+    return LabelledImages(np.stack(images), np.array(labels, np.int64), names, tuple(sources))
+
+
+def read_npz(
+    path: Path, image_shape: tuple[int, int, int] | None, class_names: tuple[str, ...] | None = None
+) -> LabelledImages:
+    """Samples of an `.npz` with `x` (n, ...) and `y` (n,), optionally `labels` (class names). Raises: DataError."""
+    arrays = load_npz(path)
+    if "x" not in arrays or "y" not in arrays:
+        raise DataError(f"{path} holds {sorted(arrays)}, not x and y; save it with numpy.savez(file, x=..., y=...)")
+    images = check_images(arrays["x"], str(path), image_shape)
+    labels, names = _labels(path, arrays["y"], arrays.get("labels"), class_names)
+    if len(images) != len(labels):
+        raise DataError(f"{path}: {len(images)} samples in x but {len(labels)} labels in y; make them match")
+    if len(labels) == 0:
+        raise DataError(f"{path} holds no samples")
+    return LabelledImages(images, labels, names)
+
+
+def load_npz(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of an `.npz` file. Raises: DataError: missing, damaged, or holding Python objects."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    return unpack_npz(data, name=str(path), max_bytes=MAX_NPZ_BYTES)
+
+
+def check_images(x: NDArray[Any], name: str, image_shape: tuple[int, int, int] | None) -> NDArray[Any]:
+    """Pixels as uint8 (n, height, width, channels), resized where needed; floats as float32, finite.
+
+    Raises:
+        DataError: another dtype, NaN, or a shape that is no batch of images.
+    """
+    if x.dtype == np.uint8:
+        if x.ndim == 3:
+            x = x[..., None]
+        if x.ndim != 4 or x.shape[3] not in (1, 3):
+            raise DataError(f"{name}: uint8 x has shape {x.shape}, not (n, height, width[, 1 or 3]); reshape it")
+        if image_shape is not None and x.shape[1:] != image_shape:
+            x = _resized(x, image_shape)
+        return x
+    if not np.issubdtype(x.dtype, np.floating):
+        raise DataError(f"{name}: x is {x.dtype}; save pixels as uint8, or model inputs as float32")
+    if not np.isfinite(x).all():
+        raise DataError(f"{name}: x holds NaN or infinity in {_bad_rows(x)} samples; clean the data")
+    return x.astype(np.float32)
+
+
+def _bad_rows(x: NDArray[Any]) -> int:
+    return int((~np.isfinite(x.reshape(len(x), -1)).all(axis=1)).sum())
+
+
+def _resized(images: NDArray[np.uint8], image_shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    from PIL import Image
+
+    height, width, channels = image_shape
+    mode = "L" if channels == 1 else "RGB"
+    rows: list[NDArray[np.uint8]] = []
+    for pixels in images:
+        image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).convert(mode)
+        if image.size != (width, height):
+            image = image.resize((width, height), Image.Resampling.BILINEAR)
+        rows.append(np.asarray(image, np.uint8).reshape(image_shape))
+    return np.stack(rows) if rows else np.empty((0, *image_shape), np.uint8)
+
+
+def _labels(
+    path: Path, y: NDArray[Any], names_in_file: NDArray[Any] | None, class_names: tuple[str, ...] | None
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    if y.ndim != 1:
+        raise DataError(f"{path}: y has shape {y.shape}, not (n,); give one label a sample, not one-hot rows")
+    own = None if names_in_file is None else tuple(str(n) for n in names_in_file.ravel())
+    if y.dtype.kind in "US":
+        return _by_name(path, [str(v) for v in y], class_names)
+    if y.dtype.kind == "f" and np.all(np.mod(y, 1) == 0):
+        y = y.astype(np.int64)
+    if y.dtype.kind not in "iu":
+        raise DataError(f"{path}: y is {y.dtype}; give class indices as integers, or class names")
+    labels = y.astype(np.int64)
+    if own is not None and class_names is not None and own != class_names:
+        _check_range(path, labels, own)
+        return _by_name(path, [own[i] for i in labels], class_names)
+    names = class_names or own or tuple(str(i) for i in range(int(labels.max(initial=1)) + 1))
+    _check_range(path, labels, names)
+    return labels, names
+
+
+def _by_name(
+    path: Path, values: list[str], class_names: tuple[str, ...] | None
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    names = class_names if class_names is not None else tuple(sorted(set(values)))
+    _check_known(set(values), names, path)
+    index = {name: i for i, name in enumerate(names)}
+    return np.array([index[v] for v in values], np.int64), names
+
+
+def _check_known(used: set[str], names: tuple[str, ...], path: Path) -> None:
+    unknown = sorted(used - set(names))
+    if unknown:
+        raise DataError(f"{path}: label {unknown[0]!r} is not one of the model's classes {', '.join(names)}; rename it")
+
+
+def _check_range(path: Path, labels: NDArray[np.int64], names: tuple[str, ...]) -> None:
+    outside = labels[(labels < 0) | (labels >= len(names))]
+    if len(outside):
+        from_one = labels.min() == 1 and labels.max() == len(names)
+        raise DataError(
+            f"{path}: label {int(outside[0])} is out of range, the {len(names)} classes are 0..{len(names) - 1}; "
+            + ("subtract 1, as the labels start at 1" if from_one else "correct or drop these samples")
+        )

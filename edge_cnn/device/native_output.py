@@ -1,0 +1,38 @@
+"""What native libraries write to stderr while they load a model: kept for error messages, not shown."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Generator
+
+LAST_LINES = 3
+
+
+@contextlib.contextmanager
+def captured_native_stderr() -> Generator[Callable[[], str]]:
+    """Point file descriptor 2 at a temporary file; yields a function that tells its last lines, joined by '; '.
+
+    Process-wide while it lasts, hence used around loading a model and not around running it.
+    """
+    sys.stderr.flush()
+    try:
+        saved = os.dup(2)
+    except OSError:  # A daemon may have closed stderr: then there is nothing to keep quiet.
+        yield lambda: ""
+        return
+    with tempfile.TemporaryFile() as file:
+
+        def last_lines() -> str:
+            file.seek(0)
+            lines = file.read().decode(errors="replace").splitlines()
+            return "; ".join(line.strip() for line in lines[-LAST_LINES:] if line.strip())
+
+        os.dup2(file.fileno(), 2)
+        try:
+            yield last_lines
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)

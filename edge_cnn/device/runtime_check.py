@@ -1,0 +1,69 @@
+"""Which runtimes here run a file: asked in a child process each, since a bad pair can crash instead of refusing."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from edge_cnn.core.artifact import TFLITE, Artifact, read_artifact
+from edge_cnn.core.errors import EdgeCnnError
+from edge_cnn.device.runtimes import RUNTIMES, open_runtime
+
+TIMEOUT_S = 60
+
+
+def check_runtimes(artifact: Artifact) -> dict[str, str]:
+    """Installed runtime name -> "runs", "refuses: why" or "known wrong: why"."""
+    verdicts: dict[str, str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"model.{artifact.format}"
+        path.write_bytes(artifact.data)
+        for row in RUNTIMES.values():
+            if row.format == artifact.format and row.is_installed():
+                verdicts[row.name] = known_wrong(artifact, row.name) or _load_in_child(path, row.name)
+    return verdicts
+
+
+def known_wrong(artifact: Artifact, runtime: str) -> str | None:
+    """Why `runtime` loads the file and computes garbage, None if nothing of the kind is known."""
+    if artifact.format != TFLITE or not runtime.startswith("tflite-runtime"):
+        return None
+    from edge_cnn.device.tflite_file import has_hybrid_per_channel_dense
+
+    if has_hybrid_per_channel_dense(artifact):
+        return (
+            "known wrong: FULLY_CONNECTED with float input and per-channel int8 weights, which tflite-runtime 2.14 "
+            "computes as if they were per-tensor"
+        )
+    return None
+
+
+def _load_in_child(path: Path, runtime: str) -> str:
+    command = [sys.executable, "-m", "edge_cnn.device.runtime_check", str(path), runtime]
+    try:
+        child = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        return f"refuses: still loading after {TIMEOUT_S} s"
+    if child.returncode == 0:
+        return "runs"
+    if child.returncode < 0:
+        return f"refuses: crashes with {signal.Signals(-child.returncode).name}"
+    return f"refuses: {child.stdout.strip() or 'exit status ' + str(child.returncode)}"
+
+
+def _main() -> int:
+    path, runtime = sys.argv[1:]
+    try:
+        loaded = open_runtime(read_artifact(Path(path)), runtime)
+    except EdgeCnnError as error:
+        sys.stdout.write(str(error).removeprefix(f"{runtime} refuses {Path(path).name}: "))
+        return 1
+    del loaded
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

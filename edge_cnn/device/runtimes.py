@@ -1,0 +1,123 @@
+"""The table of light runtimes and how to open an artifact in one."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edge_cnn.core.artifact import ONNX, TFLITE, Artifact
+from edge_cnn.core.errors import InputError, RuntimeUnavailableError
+from edge_cnn.core.protocols import Runtime
+
+
+@dataclass(frozen=True)
+class RuntimeRow:
+    """One light runtime.
+
+    Attributes:
+        name: RUNTIME as users type it.
+        format: the artifact format that it loads.
+        package: the Python package that must be importable.
+        extra: of this project, installs the package.
+        open: artifact, threads -> Runtime.
+    """
+
+    name: str
+    format: str
+    package: str
+    extra: str
+    open: Callable[[Artifact, int], Runtime]
+
+    def is_installed(self) -> bool:
+        return importlib.util.find_spec(self.package) is not None
+
+
+def _tflite(name: str, package: str, *, reference: bool = False) -> Callable[[Artifact, int], Runtime]:
+    def open_tflite(artifact: Artifact, threads: int) -> Runtime:
+        from edge_cnn.device.tflite_interpreters import TfliteInterpreter
+
+        return TfliteInterpreter(artifact, name=name, package=package, reference=reference, threads=threads)
+
+    return open_tflite
+
+
+def _onnx(artifact: Artifact, threads: int) -> Runtime:
+    from edge_cnn.device.onnx_session import OnnxSession
+
+    return OnnxSession(artifact, threads=threads)
+
+
+RUNTIMES: dict[str, RuntimeRow] = {
+    row.name: row
+    for row in (
+        RuntimeRow("litert", TFLITE, "ai_edge_litert", "litert", _tflite("litert", "ai_edge_litert")),
+        RuntimeRow("tflite-runtime", TFLITE, "tflite_runtime", "tflite", _tflite("tflite-runtime", "tflite_runtime")),
+        RuntimeRow(
+            "litert-ref", TFLITE, "ai_edge_litert", "litert", _tflite("litert-ref", "ai_edge_litert", reference=True)
+        ),
+        RuntimeRow(
+            "tflite-runtime-ref",
+            TFLITE,
+            "tflite_runtime",
+            "tflite",
+            _tflite("tflite-runtime-ref", "tflite_runtime", reference=True),
+        ),
+        RuntimeRow("onnxruntime", ONNX, "onnxruntime", "onnx", _onnx),
+    )
+}
+"""In the order of preference for each format."""
+
+
+def installed_runtimes(format: str) -> tuple[str, ...]:
+    """Names of the runtimes for `format` that can be imported here, the preferred one first."""
+    return tuple(row.name for row in RUNTIMES.values() if row.format == format and row.is_installed())
+
+
+_REFERENCES = {TFLITE: ("litert-ref", "tflite-runtime-ref"), ONNX: ("onnxruntime",)}
+"""Runtimes whose kernels are the measure for golden outputs, by format."""
+
+
+def reference_runtime(format: str) -> str:
+    """Name of the runtime that records golden outputs of `format` here: the first installed one, else the first."""
+    names = _REFERENCES[format]
+    return next((name for name in names if RUNTIMES[name].is_installed()), names[0])
+
+
+def find_runtime(name: str) -> RuntimeRow:
+    """Raises: InputError: no such runtime."""
+    try:
+        return RUNTIMES[name]
+    except KeyError:
+        raise InputError(f"unknown runtime {name!r}; known: {', '.join(RUNTIMES)}") from None
+
+
+def open_runtime(artifact: Artifact, name: str | None = None, *, threads: int = 1) -> Runtime:
+    """Load `artifact` in the runtime `name`, by default the first installed one for its format.
+
+    Raises:
+        InputError: unknown runtime, or one for another format.
+        RuntimeUnavailableError: it is not installed here.
+        ModelError: it refuses the file.
+    """
+    if threads < 1:
+        raise InputError(f"threads must be at least 1, got {threads}")
+    if name is None:
+        row = next((r for r in RUNTIMES.values() if r.format == artifact.format and r.is_installed()), None)
+        if row is None:
+            extras = " or ".join(
+                dict.fromkeys(f"'edge-cnn[{r.extra}]'" for r in RUNTIMES.values() if r.format == artifact.format)
+            )
+            raise RuntimeUnavailableError(f"no runtime for {artifact.name} is installed here; pip install {extras}")
+    else:
+        row = find_runtime(name)
+        if row.format != artifact.format:
+            raise InputError(
+                f"runtime {name!r} loads .{row.format} files, {artifact.name} is .{artifact.format}; "
+                f"choose from {', '.join(r.name for r in RUNTIMES.values() if r.format == artifact.format)}"
+            )
+        if not row.is_installed():
+            raise RuntimeUnavailableError(
+                f"runtime {name!r} is not installed here; pip install 'edge-cnn[{row.extra}]'"
+            )
+    return row.open(artifact, threads)

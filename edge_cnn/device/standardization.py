@@ -1,0 +1,58 @@
+"""Standardized features: gradient descent on raw ones crawls, since ReLU features have large means and uneven spreads.
+
+A head on standardized features z = (x - mean) / scale is the head W' = W * scale, b' = b + W mean on raw ones, so
+nothing is lost: the trained head is folded back before it is written into the file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_cnn.device.softmax_head import SoftmaxHead
+
+FLOOR = 0.1
+"""Smallest scale, as a share of the root mean square one: a feature that fires once in a hundred samples must not be
+blown up, its weight would take the whole int8 range."""
+
+
+@dataclass(frozen=True)
+class Standardization:
+    """Mean and scale of each feature.
+
+    Attributes:
+        mean, scale: float64 (features,); scale is positive.
+    """
+
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+    def apply(self, embeddings: NDArray[Any]) -> NDArray[np.float32]:
+        """Raw features (n, features) -> standardized float32 (n, features)."""
+        return ((embeddings - self.mean) / self.scale).astype(np.float32)
+
+    def head_to_standardized(self, head: SoftmaxHead) -> SoftmaxHead:
+        """The head on standardized features that gives the same logits as `head` on raw ones."""
+        weights = head.weights.astype(np.float64)
+        return SoftmaxHead(weights * self.scale, head.bias + weights @ self.mean)
+
+    def head_to_raw(self, head: SoftmaxHead) -> SoftmaxHead:
+        """The head on raw features that gives the same logits as `head` on standardized ones; biases sum to 0.
+
+        A softmax ignores what all classes share; taking it out of the bias keeps the logits' range narrow.
+        """
+        weights = head.weights.astype(np.float64) / self.scale
+        bias = head.bias - weights @ self.mean
+        return SoftmaxHead(weights - weights.mean(axis=0), bias - bias.mean())
+
+
+def fit_standardization(embeddings: NDArray[Any]) -> Standardization:
+    """Mean and standard deviation of each column of raw features (n, features), the latter with a floor."""
+    raw = embeddings.astype(np.float64)
+    deviations: NDArray[np.float64] = raw.std(axis=0)
+    typical = float(np.sqrt(np.mean(deviations**2)))
+    floor = FLOOR * typical if typical > 0 else 1.0
+    return Standardization(raw.mean(axis=0), np.maximum(deviations, floor))

@@ -1,0 +1,116 @@
+"""A tuned artifact as a classifier again, in a bundle whose golden samples and replay embeddings fit the new head."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_cnn.core.artifact import Artifact
+from edge_cnn.core.bundle import Bundle
+from edge_cnn.core.quantization import dequantize
+from edge_cnn.core.samples import GoldenSamples, ReplaySamples
+from edge_cnn.device.classifier import Classifier
+from edge_cnn.device.embedding import Embedder
+from edge_cnn.device.head_surgery import split_head
+from edge_cnn.device.model_input import to_model_input
+from edge_cnn.device.runtimes import open_runtime, reference_runtime
+from edge_cnn.device.softmax_head import SoftmaxHead, softmax
+
+NEW_REPLAY_PER_CLASS = 30
+"""New embeddings a class that a tuned bundle keeps for the next fine-tuning."""
+
+
+def file_logits(artifact: Artifact, classifier: Classifier, images: NDArray[Any]) -> NDArray[np.float32]:
+    """Logits (n, classes) that `artifact` itself computes, in the classifier's runtime, as real values."""
+    split = split_head(artifact)
+    runtime = open_runtime(split.logits_view, classifier.runtime.name)
+    (output,) = runtime.run((classifier.encode(images),))
+    output = output.reshape(len(images), -1)
+    quantization = split.info.logits.quantization
+    return output.astype(np.float32) if quantization is None else dequantize(output, quantization)
+
+
+def reopen_tuned(
+    classifier: Classifier,
+    merged: Artifact,
+    head: SoftmaxHead,
+    embedder: Embedder,
+    new: ReplaySamples,
+    provenance: dict[str, Any],
+) -> Classifier:
+    """Open `merged` as `classifier` was opened.
+
+    A bundle keeps this one artifact only: the others still have the old head. Its golden outputs are recorded anew from
+    the reference kernels here, its float outputs come from the float head on the golden embeddings.
+
+    Args:
+        classifier: the original.
+        merged: its artifact with the new head.
+        head: the new head, for raw real embeddings.
+        embedder: the backbone, which fine-tuning left alone.
+        new: labels and embedding codes of the training samples.
+        provenance: what the manifest tells of this fine-tuning.
+    """
+    runtime = open_runtime(merged, classifier.runtime.name)
+    bundle = None
+    if classifier.bundle is not None:
+        bundle = _tuned_bundle(classifier.bundle, merged, head, embedder, new, provenance)
+    return Classifier(
+        merged,
+        runtime,
+        classifier.labels,
+        classifier.preprocessing,
+        preprocessing_source=classifier.preprocessing_source,
+        is_probability=classifier.is_probability,
+        bundle=bundle,
+    )
+
+
+def _tuned_bundle(
+    base: Bundle,
+    merged: Artifact,
+    head: SoftmaxHead,
+    embedder: Embedder,
+    new: ReplaySamples,
+    provenance: dict[str, Any],
+) -> Bundle:
+    reference = open_runtime(merged, reference_runtime(merged.format))
+    entry = replace(
+        base.entry(merged.name),
+        sha256=merged.sha256,
+        output=reference.outputs[0],
+        host_accuracy=None,
+    )
+    manifest = replace(
+        base.manifest.with_artifacts(entry),
+        host_accuracy=None,
+        provenance=base.manifest.provenance | {"finetuned": provenance},
+    )
+    golden = None
+    if base.golden is not None:
+        inputs = to_model_input(base.golden.inputs, base.manifest.preprocessing, reference.inputs[0])
+        logits = open_runtime(split_head(merged).logits_view, reference_runtime(merged.format))
+        embeddings = embedder.to_real(embedder.codes(base.golden.inputs))
+        golden = GoldenSamples(
+            base.golden.inputs,
+            base.golden.labels,
+            softmax(head.logits(embeddings)).astype(np.float32),
+            {merged.name: reference.run((inputs,))[0]},
+            {merged.name: logits.run((inputs,))[0]},
+        )
+    return Bundle(manifest, (merged,), golden, _extended(base.replay, merged.name, new))
+
+
+def _extended(stored: ReplaySamples | None, name: str, new: ReplaySamples) -> ReplaySamples:
+    """Stored embeddings plus the first few new ones of each class."""
+    rows = np.concatenate(
+        [np.flatnonzero(new.labels == label)[:NEW_REPLAY_PER_CLASS] for label in np.unique(new.labels)]
+    )
+    labels, codes = new.labels[rows], new.embeddings[name][rows]
+    if stored is not None and name in stored.embeddings:
+        labels = np.concatenate([stored.labels, labels])
+        codes = np.concatenate([stored.embeddings[name], codes])
+    return ReplaySamples(labels, {name: codes})

@@ -1,0 +1,100 @@
+import json
+
+import numpy as np
+import pytest
+
+from edge_cnn.cli.main import main
+from edge_cnn.core.bundle import read_bundle
+from edge_cnn.device.opening import open_classifier
+
+
+@pytest.fixture
+def inverted(tmp_path, digits_split):
+    test = digits_split[1]
+    np.savez(tmp_path / "inverted.npz", x=255 - test.images[:200], y=test.labels[:200])
+    return tmp_path / "inverted.npz"
+
+
+@pytest.mark.parametrize("suffix", [".edgecnn", ".tflite"])
+def test_the_tuned_file_has_the_format_of_its_name_and_the_promised_accuracy(
+    bundle_path, inverted, tmp_path, capsys, suffix
+):
+    out = tmp_path / f"tuned{suffix}"
+    assert main(["finetune", str(bundle_path), "--data", str(inverted), "--out", str(out), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["saved"] is True
+    assert document["after"]["holdout_accuracy"] > document["before"]["holdout_accuracy"]
+    assert set(document["certificate"]) == {"loss_gap_bound", "max_logit_error"}
+    assert document["seed"] == 0
+    rows = document["order"]["holdout"]
+    data = np.load(inverted)
+    answers = open_classifier(out).predict(data["x"][rows]).indices
+    assert np.mean(answers == data["y"][rows]) == document["after"]["holdout_accuracy"]
+
+
+def test_a_tuned_bundle_says_where_it_comes_from(bundle_path, inverted, tmp_path):
+    out = tmp_path / "tuned.edgecnn"
+    assert main(["finetune", str(bundle_path), "--data", str(inverted), "--out", str(out), "--seed", "7"]) == 0
+    told = read_bundle(out).manifest.provenance["finetuned"]
+    assert told["seed"] == 7
+    assert told["samples"] == 200
+
+
+def test_a_fall_of_the_held_out_accuracy_writes_nothing_and_keeps_the_old_file(
+    bundle_path, digits_split, tmp_path, capsys
+):
+    test = digits_split[1]
+    np.savez(tmp_path / "few.npz", x=test.images[:60], y=test.labels[:60])
+    out = tmp_path / "tuned.edgecnn"
+    out.write_bytes(b"the old file")
+    spoil = ["--l2", "1000", "--json"]
+    assert main(["finetune", str(bundle_path), "--data", str(tmp_path / "few.npz"), "--out", str(out), *spoil]) == 1
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["saved"] is False
+    assert "error: held-out accuracy would fall" in captured.err
+    assert out.read_bytes() == b"the old file"
+
+
+def test_text_output_is_a_table_of_before_and_after(bundle_path, inverted, tmp_path, capsys):
+    out = tmp_path / "tuned.edgecnn"
+    assert main(["finetune", str(bundle_path), "--data", str(inverted), "--out", str(out)]) == 0
+    captured = capsys.readouterr()
+    assert "held-out new samples" in captured.out
+    assert f"saved {out}" in captured.out
+    assert "left out of the new bundle" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"--out": "tuned.onnx.gz"}, "give a name ending with"),
+        ({"--out": "none/tuned.edgecnn"}, "does not exist"),
+        ({"--data": "none"}, "no data at none"),
+        ({"--holdout": "1.5"}, "between 0 and 1"),
+        ({"--learning-rate": "-1"}, "learning rate must be positive"),
+        ({"--replay": "none"}, "no data at none"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_nothing_is_written(
+    bundle_path, inverted, tmp_path, capsys, monkeypatch, change, said
+):
+    monkeypatch.chdir(tmp_path)
+    options = {"--data": str(inverted), "--out": "tuned.edgecnn"} | change
+    words = [word for pair in options.items() for word in pair]
+    before = sorted(p.name for p in tmp_path.iterdir())
+    assert main(["finetune", str(bundle_path), *words, "--quiet"]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    assert said in captured.err
+    assert sorted(p.name for p in tmp_path.iterdir()) == before
+
+
+def test_a_label_that_the_model_does_not_know_is_named(bundle_path, digits_split, tmp_path, capsys):
+    test = digits_split[1]
+    names = np.array(["zero"] * 20 + ["one"] * 20)
+    np.savez(tmp_path / "d.npz", x=test.images[:40], y=names)
+    out = tmp_path / "tuned.edgecnn"
+    assert main(["finetune", str(bundle_path), "--data", str(tmp_path / "d.npz"), "--out", str(out)]) == 2
+    assert "'one' is not one of the model's classes" in capsys.readouterr().err
+    assert not out.exists()

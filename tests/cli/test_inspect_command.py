@@ -1,0 +1,62 @@
+import json
+
+import pytest
+
+from edge_cnn.cli.main import main
+
+
+@pytest.mark.parametrize("key", ["int8.tflite", "int8.onnx"])
+def test_a_file_shows_ops_tensors_head_and_runtimes(artifacts, tmp_path, capsys, key):
+    path = tmp_path / f"m.{artifacts[key].format}"
+    path.write_bytes(artifacts[key].data)
+    assert main(["inspect", str(path), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["format"] == artifacts[key].format
+    assert document["bytes"] == path.stat().st_size
+    assert document["sha256"] == artifacts[key].sha256
+    assert document["head"]["classes"] == 10
+    assert set(document["runtimes"].values()) == {"runs"}
+    convolutions = [op for op in document["ops"] if op["name"] in ("CONV_2D", "Conv")]
+    assert convolutions[0]["count"] == 3
+    assert all(op["version"] >= 1 for op in document["ops"])
+
+
+def test_a_bundle_shows_its_parts(bundle_path, capsys):
+    assert main(["inspect", str(bundle_path), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["format"] == "edgecnn"
+    assert len(document["artifacts"]) == 4
+    assert document["golden_samples"] == 256
+    assert document["head"]["features"] == document["artifacts"][0]["head"]["features"]
+
+
+def test_text_is_for_a_person(bundle_path, capsys):
+    assert main(["inspect", str(bundle_path)]) == 0
+    text = capsys.readouterr().out
+    assert "FULLY_CONNECTED" in text
+    assert "runs" in text
+
+
+def test_a_file_that_no_runtime_takes_says_so(artifacts, tmp_path, capsys):
+    data = bytearray(artifacts["int8.tflite"].data)
+    # An operator code that no runtime knows: the builtin code CONV_2D is 3 in a 1-byte and a 4-byte field.
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytes(data)))
+    model.operatorCodes[0].builtinCode = 250
+    model.operatorCodes[0].deprecatedBuiltinCode = 127
+    import flatbuffers
+
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    path = tmp_path / "odd.tflite"
+    path.write_bytes(bytes(builder.Output()))
+    assert main(["inspect", str(path), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert all(verdict.startswith("refuses: ") for verdict in document["runtimes"].values())
+
+
+def test_a_damaged_file_is_one_clear_line(tmp_path, capsys):
+    (tmp_path / "m.tflite").write_bytes(b"\x20\0\0\0TFL3" + bytes(20))
+    assert main(["inspect", str(tmp_path / "m.tflite")]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
