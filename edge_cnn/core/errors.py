@@ -8,6 +8,7 @@ EdgeCnnError
 │   └── DataError                  images, labels or arrays that cannot be used
 ├── CheckFailedError (exit 1)      everything ran, and the answer is no
 │   ├── ToleranceError             host and device disagree beyond the tolerance
+│   ├── DeviceFailedError          a model ended or hung the process that ran it
 │   ├── AccuracyDropError          the result would be worse than what is there
 │   └── ConstraintError            an artifact breaks a rule of its target
 └── UnavailableError (exit 3)      something that was asked for is not there
@@ -52,6 +53,10 @@ class CheckFailedError(EdgeCnnError):
 
 class ToleranceError(CheckFailedError):
     """Host and device disagree beyond the tolerance."""
+
+
+class DeviceFailedError(CheckFailedError):
+    """A model ended or hung the process that ran it."""
 
 
 class AccuracyDropError(CheckFailedError):

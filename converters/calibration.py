@@ -1,0 +1,89 @@
+"""The samples that set the ranges of activations: from training data only."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_cnn.core.errors import DataError
+from edge_cnn.core.labelled_images import LabelledImages, stratified_sample
+from edge_cnn.core.preprocessing import Preprocessing, normalize
+
+DEFAULT_SAMPLES = 500
+MIN_SAMPLES = 20
+"""With fewer, the ranges of a MinMax calibration depend on chance."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Model inputs for calibration.
+
+    Attributes:
+        inputs: float32 (n, height, width, channels).
+    """
+
+    inputs: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def provenance(self) -> dict[str, Any]:
+        """What a manifest says of it, JSON values."""
+        return {"samples": len(self), "part": "train", "method": "minmax", "fingerprint": self.fingerprint()}
+
+    def fingerprint(self) -> str:
+        """SHA-256 over shape and values."""
+        digest = hashlib.sha256(repr(self.inputs.shape).encode())
+        digest.update(np.ascontiguousarray(self.inputs).tobytes())
+        return digest.hexdigest()
+
+
+def choose_calibration(
+    train: LabelledImages, preprocessing: Preprocessing, count: int, rng: np.random.Generator
+) -> Calibration:
+    """Choose `count` samples (all, if there are fewer) of the training part, every class in its share.
+
+    Args:
+        train: the training part of the data; the test part must never come here.
+        preprocessing: of the model.
+        count: how many samples, at least `MIN_SAMPLES`.
+        rng: source of the choice.
+
+    Raises:
+        DataError: too few samples, another shape than the model's, NaN or infinity, or all samples the same.
+    """
+    if count < MIN_SAMPLES:
+        raise DataError(f"{count} calibration samples are too few, at least {MIN_SAMPLES} are needed; ask for more")
+    if len(train) < MIN_SAMPLES:
+        raise DataError(
+            f"the calibration data has {len(train)} training samples, at least {MIN_SAMPLES} are needed; give more data"
+        )
+    inputs = model_inputs(train.images[stratified_sample(train.labels, count, rng)], preprocessing)
+    if np.all(inputs == inputs[:1]):
+        raise DataError(
+            f"the {len(inputs)} calibration samples are all the same, so they say nothing of the ranges; give real data"
+        )
+    return Calibration(inputs)
+
+
+def model_inputs(images: NDArray[Any], preprocessing: Preprocessing) -> NDArray[np.float32]:
+    """uint8 pixels normalized, or float inputs as they are: float32 (n, height, width, channels).
+
+    Raises:
+        DataError: another shape than the model's, NaN or infinity.
+    """
+    if images.shape[1:] != preprocessing.image_shape:
+        raise DataError(
+            f"the data has images of shape {images.shape[1:]}, the model takes {preprocessing.image_shape}; "
+            "resize them or give the data that the model was trained on"
+        )
+    if images.dtype == np.uint8:
+        return normalize(images, preprocessing)
+    bad = np.flatnonzero(~np.isfinite(images).reshape(len(images), -1).all(axis=1))
+    if len(bad):
+        raise DataError(f"{len(bad)} samples hold NaN or infinity, the first is number {bad[0]}; clean the data")
+    return images.astype(np.float32)

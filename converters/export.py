@@ -1,0 +1,249 @@
+"""From a float model and data to a bundle: convert, check, record, measure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import edge_cnn
+from converters import calibration as calibrating
+from converters.calibration import Calibration, choose_calibration, model_inputs
+from converters.class_order import in_model_order
+from converters.constraints import violations
+from converters.model_loading import SourceModel
+from converters.onnx_metadata import add_onnx_metadata
+from converters.recipes import PlannedArtifact, plan_artifacts
+from converters.replay_recording import REPLAY_PER_CLASS, record_replay
+from converters.tflite_metadata import add_tflite_metadata
+from converters.versions import installed_versions
+from edge_cnn.core.artifact import ONNX, Artifact
+from edge_cnn.core.bundle import Bundle
+from edge_cnn.core.errors import AccuracyDropError, ConstraintError, DataError
+from edge_cnn.core.labelled_images import LabelledImages
+from edge_cnn.core.manifest import ArtifactEntry, Manifest
+from edge_cnn.core.preprocessing import Preprocessing, input_range
+from edge_cnn.core.tolerance import default_tolerances
+from edge_cnn.device.model_input import to_model_input
+from edge_cnn.device.runtimes import open_runtime
+from edge_cnn.host import golden_recording
+from edge_cnn.host.golden_recording import record_golden
+
+_BATCH = 256
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """What to export.
+
+    Attributes:
+        targets: TARGET names.
+        schemes: quantization schemes; each target's default one if empty.
+        seed: of the choice of calibration, golden and replay samples.
+        calibration_samples: how many training samples set the ranges.
+        golden_samples: how many test samples travel in the bundle.
+        replay_per_class: how many embeddings a class travel in the bundle.
+        max_drop: largest share of the test part that a quantized artifact may get wrong beyond the float model; None
+            for no limit.
+    """
+
+    targets: tuple[str, ...]
+    schemes: tuple[str, ...] = ()
+    seed: int = 0
+    calibration_samples: int = calibrating.DEFAULT_SAMPLES
+    golden_samples: int = golden_recording.DEFAULT_SAMPLES
+    replay_per_class: int = REPLAY_PER_CLASS
+    max_drop: float | None = None
+
+
+@dataclass(frozen=True)
+class ExportData:
+    """What to calibrate and to measure with.
+
+    Attributes:
+        train: calibration and replay samples come from here only.
+        test: golden samples and accuracies come from here only.
+        provenance: name, source, licence and the like, JSON values.
+    """
+
+    train: LabelledImages
+    test: LabelledImages
+    provenance: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def fingerprints(self) -> dict[str, Any]:
+        """Sizes and SHA-256 of both parts, JSON values."""
+        return {
+            "train_samples": len(self.train),
+            "test_samples": len(self.test),
+            "train_fingerprint": self.train.fingerprint(),
+            "test_fingerprint": self.test.fingerprint(),
+        }
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A step that begins: `done` of `total` lie behind it."""
+
+    done: int
+    total: int
+    step: str
+
+
+def choose_preprocessing(source: SourceModel, pixel_range: tuple[float, float] | None) -> tuple[Preprocessing, str]:
+    """The preprocessing to export with, and where it comes from.
+
+    Args:
+        source: the model.
+        pixel_range: what pixels 0 and 255 become, instead of what the file says.
+    """
+    if pixel_range is not None:
+        return input_range(*pixel_range, source.image_shape), "the given input range"
+    if source.preprocessing is not None:
+        return source.preprocessing, "training.json"
+    default = input_range(0.0, 255.0, source.image_shape)
+    return default, "the default, for want of training.json; --input-range LO,HI overrides it"
+
+
+def step_count(config: ExportConfig) -> int:
+    """How many steps `export_bundle` reports: three an artifact and two for the whole. Raises: as `plan_artifacts`."""
+    return 3 * len(plan_artifacts(config.targets, config.schemes)) + 2
+
+
+def export_bundle(
+    source: SourceModel,
+    data: ExportData,
+    config: ExportConfig,
+    *,
+    preprocessing: Preprocessing,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Bundle:
+    """Make the artifacts for all targets, check them, and put them with golden samples into a bundle.
+
+    Args:
+        source: the float model.
+        data: labelled samples; calibration sees the training part, golden samples and accuracies the test part.
+        config: targets, schemes, seed, sizes.
+        preprocessing: from pixels to model inputs, see `choose_preprocessing`.
+        on_progress: called when a step begins, and once at the end.
+
+    Raises:
+        InputError: unknown target, or a scheme that it does not take.
+        DataError: the data does not fit the model, or has too few samples.
+        ModelError: a converter refuses the model.
+        ConstraintError: an artifact breaks a rule of its target.
+        AccuracyDropError: a quantized artifact loses more than `config.max_drop`.
+    """
+    planned = plan_artifacts(config.targets, config.schemes)
+    train = in_model_order(data.train, source.labels, source.classes)
+    test = in_model_order(data.test, source.labels, source.classes)
+    if not len(test):
+        raise DataError("the data has no test samples to measure with; give more data")
+    labels = source.labels or train.class_names
+    # One stream a purpose: asking for more golden samples must not change the calibration.
+    calibration_rng, golden_rng, replay_rng = np.random.default_rng(config.seed).spawn(3)
+    calibration = choose_calibration(train, preprocessing, config.calibration_samples, calibration_rng)
+    test_inputs = model_inputs(test.images, preprocessing)
+
+    total, done = step_count(config), 0
+
+    def begin(step: str) -> None:
+        nonlocal done
+        if on_progress is not None:
+            on_progress(Progress(done, total, step))
+        done += 1
+
+    begin("measuring the float model")
+    float_accuracy = _share_right(source.predict(test_inputs), test.labels)
+    entries: list[ArtifactEntry] = []
+    artifacts: list[Artifact] = []
+    for plan in planned:
+        begin(f"converting {plan.name}")
+        artifact = _convert(plan, source, calibration, labels, preprocessing)
+        broken = [line for target in plan.targets for line in violations(artifact, target, plan.recipe.scheme)]
+        if broken:
+            raise ConstraintError(f"{'; '.join(dict.fromkeys(broken))}; choose another target or scheme")
+        begin(f"measuring {plan.name}")
+        entry = _entry(plan, artifact, test, preprocessing)
+        _check_drop(entry, plan, float_accuracy, config.max_drop)
+        artifacts.append(artifact)
+        entries.append(entry)
+
+    golden = record_golden(
+        lambda images: source.predict(model_inputs(images, preprocessing)),
+        artifacts,
+        test,
+        preprocessing,
+        count=config.golden_samples,
+        rng=golden_rng,
+        on_artifact=lambda artifact: begin(f"recording golden samples of {artifact.name}"),
+    )
+    begin("storing embeddings for replay")
+    replay = record_replay(artifacts, train, preprocessing, config.replay_per_class, replay_rng)
+    begin("")
+    provenance = {
+        "seed": config.seed,
+        "model": source.name,
+        "training": source.training,
+        "versions": installed_versions(),
+        "data": data.provenance | data.fingerprints(),
+        "calibration": calibration.provenance(),
+        "golden": {"samples": len(golden.labels), "part": "test"},
+    }
+    manifest = Manifest(labels, preprocessing, tuple(entries), float_accuracy, provenance)
+    return Bundle(manifest, tuple(artifacts), golden, replay)
+
+
+def _convert(
+    plan: PlannedArtifact,
+    source: SourceModel,
+    calibration: Calibration,
+    labels: tuple[str, ...],
+    preprocessing: Preprocessing,
+) -> Artifact:
+    converted = plan.recipe.convert(source, calibration)
+    producer = f"edge_cnn {edge_cnn.__version__}"
+    if plan.recipe.format == ONNX:
+        content = add_onnx_metadata(converted, labels=labels, preprocessing=preprocessing, producer=producer)
+    else:
+        content = add_tflite_metadata(
+            converted, name=source.name, labels=labels, preprocessing=preprocessing, producer=producer
+        )
+    return Artifact(plan.name, plan.recipe.format, content)
+
+
+def _entry(plan: PlannedArtifact, artifact: Artifact, test: LabelledImages, prep: Preprocessing) -> ArtifactEntry:
+    runtime = open_runtime(artifact)
+    outputs = [
+        runtime.run([to_model_input(test.images[i : i + _BATCH], prep, runtime.inputs[0])])[0]
+        for i in range(0, len(test), _BATCH)
+    ]
+    return ArtifactEntry(
+        plan.name,
+        plan.recipe.format,
+        plan.recipe.scheme,
+        tuple(target.name for target in plan.targets),
+        artifact.sha256,
+        runtime.inputs[0],
+        runtime.outputs[0],
+        default_tolerances(plan.recipe.format, plan.recipe.is_quantized),
+        _share_right(np.concatenate(outputs), test.labels),
+    )
+
+
+def _check_drop(entry: ArtifactEntry, plan: PlannedArtifact, float_accuracy: float, limit: float | None) -> None:
+    accuracy = entry.host_accuracy
+    if limit is None or accuracy is None or not plan.recipe.is_quantized or float_accuracy - accuracy <= limit:
+        return
+    raise AccuracyDropError(
+        f"{entry.name} ({entry.scheme}) gets {accuracy:.2%} of the test part right, "
+        f"the float model {float_accuracy:.2%}: "
+        f"a drop of {float_accuracy - accuracy:.2%}, allowed {limit:.2%}; "
+        "train longer, calibrate with more samples or raise --max-drop"
+    )
+
+
+def _share_right(outputs: NDArray[Any], labels: NDArray[np.int64]) -> float:
+    return float(np.mean(outputs.argmax(axis=1) == labels))

@@ -1,0 +1,164 @@
+"""`edge-cnn export`: quantize, convert, check constraints, record golden samples, write one bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edge_cnn.cli.console import PATH, Console, common_options, table
+from edge_cnn.cli.model_options import INPUT_RANGE
+from edge_cnn.core.bundle import SUFFIX, Bundle
+from edge_cnn.core.errors import InputError
+
+if TYPE_CHECKING:
+    from converters.export import Progress
+
+
+@click.command()
+@click.argument("model", type=PATH)
+@click.option("--target", "targets", multiple=True, required=True, help="A row of 'edge-cnn targets'; repeatable.")
+@click.option(
+    "--calibration", "data", required=True, help="DATA: its training part calibrates, its test part measures."
+)
+@click.option("--out", type=PATH, required=True, help="The bundle to write, NAME.edgecnn.")
+@click.option("--scheme", "schemes", multiple=True, help="int8 or float32; repeatable; default: the target's first.")
+@click.option(
+    "--max-drop",
+    type=click.FloatRange(0, 1),
+    help="Exit 1 and write nothing when an int8 file loses more than this share of accuracy.",
+)
+@click.option("--calibration-samples", type=click.IntRange(1), default=500, show_default=True)
+@click.option("--golden", type=click.IntRange(1), default=256, show_default=True, help="Test samples in the bundle.")
+@INPUT_RANGE
+@common_options
+def command(
+    console: Console,
+    model: Path,
+    targets: tuple[str, ...],
+    data: str,
+    out: Path,
+    schemes: tuple[str, ...],
+    max_drop: float | None,
+    calibration_samples: int,
+    golden: int,
+    input_range: tuple[float, float] | None,
+) -> int:
+    """Convert MODEL (.keras, .h5 or a SavedModel folder) for targets and write one bundle."""
+    from converters.recipes import plan_artifacts
+
+    # What the command line alone tells is checked before TensorFlow is imported, which takes seconds.
+    _check_out(out)
+    plan_artifacts(targets, schemes)
+
+    from converters.model_loading import load_source_model
+
+    source = load_source_model(model)
+
+    # After the model, whose loading says in one line if TensorFlow and what comes with it are not installed.
+    from converters.export import ExportConfig, ExportData, choose_preprocessing, export_bundle, step_count
+    from edge_cnn.host.data_source import load_data
+    from edge_cnn.host.datasets import DATASETS
+
+    preprocessing, origin = choose_preprocessing(source, input_range)
+    console.note(f"{model.name}; input {preprocessing.describe()} (from {origin})")
+    skipped: list[Path] = []
+
+    def on_skip(path: Path, reason: str) -> None:
+        skipped.append(path)
+        console.note(f"skipped: {reason}")
+
+    dataset = load_data(data, source.image_shape, source.labels, on_skip)
+    config = ExportConfig(
+        targets,
+        schemes,
+        console.seed,
+        calibration_samples=calibration_samples,
+        golden_samples=golden,
+        max_drop=max_drop,
+    )
+    provenance = {"name": dataset.name, "source": dataset.source, "licence": dataset.licence}
+    if dataset.name not in DATASETS:
+        # Where a file lies on this machine is nobody's business, and would make equal bundles differ.
+        provenance = {"name": Path(dataset.name).name}
+    with console.progress("export", step_count(config)) as update:
+
+        def on_progress(progress: Progress) -> None:
+            update(progress.done, progress.step)
+
+        bundle = export_bundle(
+            source,
+            ExportData(dataset.train, dataset.test, provenance),
+            config,
+            preprocessing=preprocessing,
+            on_progress=on_progress,
+        )
+    bundle.write(out)
+    document = _document(bundle, out) | {"skipped": [str(path) for path in skipped]}
+    console.result(document, _summary(bundle, out, len(dataset.test)))
+    return 0
+
+
+def _check_out(out: Path) -> None:
+    if out.suffix.lower() != SUFFIX:
+        raise InputError(f"--out {out}: export writes a bundle, so give a name ending with {SUFFIX}")
+    if not out.absolute().parent.is_dir():
+        raise InputError(f"--out {out}: folder {out.absolute().parent} does not exist; make it first")
+
+
+def _document(bundle: Bundle, out: Path) -> dict[str, Any]:
+    from converters.constraints import constraints_of
+    from edge_cnn.core.targets import find_target
+
+    return {
+        "out": str(out),
+        "bytes": out.stat().st_size,
+        "host_accuracy": bundle.manifest.host_accuracy,
+        "artifacts": [
+            {
+                "name": entry.name,
+                "format": entry.format,
+                "scheme": entry.scheme,
+                "targets": list(entry.targets),
+                "bytes": len(artifact.data),
+                "sha256": entry.sha256,
+                "host_accuracy": entry.host_accuracy,
+                "constraints": {
+                    name: [c.name for c in constraints_of(find_target(name), entry.scheme)] for name in entry.targets
+                },
+            }
+            for entry, artifact in zip(bundle.manifest.artifacts, bundle.artifacts, strict=True)
+        ],
+    }
+
+
+def _summary(bundle: Bundle, out: Path, test_samples: int) -> str:
+    from converters.constraints import constraints_of
+    from edge_cnn.core.targets import find_target
+
+    rows = [
+        [entry.name, entry.scheme, ", ".join(entry.targets), str(len(artifact.data)), _percent(entry.host_accuracy)]
+        for entry, artifact in zip(bundle.manifest.artifacts, bundle.artifacts, strict=True)
+    ]
+    kept = {
+        f"{entry.name}: {constraint.message}": None
+        for entry in bundle.manifest.artifacts
+        for name in entry.targets
+        for constraint in constraints_of(find_target(name), entry.scheme)
+    }
+    golden = len(bundle.golden.labels) if bundle.golden else 0
+    return "\n".join(
+        [
+            table(["artifact", "scheme", "targets", "bytes", "accuracy"], rows),
+            f"float model {_percent(bundle.manifest.host_accuracy)} on the same {test_samples} test samples",
+            "",
+            "constraints kept",
+            *(f"  {line}" for line in kept),
+            f"wrote {out}, {out.stat().st_size} bytes, with {golden} golden samples",
+        ]
+    )
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2f} %"

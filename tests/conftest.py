@@ -1,0 +1,137 @@
+"""What tests share: real digits, one trained network, and one bundle exported from it.
+
+Training and exporting take many seconds, so both are kept in pytest's cache folder under a hash of the sources that
+make them; `pytest --cache-clear` makes them anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_cnn.core.artifact import Artifact
+from edge_cnn.core.bundle import Bundle, read_bundle
+from edge_cnn.core.labelled_images import LabelledImages
+
+# Before anything imports TensorFlow: its C++ side reads this once.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = ("edge_cnn/host", "edge_cnn/core", "edge_cnn/device", "converters", "tests/conftest.py")
+EPOCHS = 3
+SECONDS_KEPT = 24 * 3600
+
+
+@pytest.fixture(scope="session")
+def digits_split() -> tuple[LabelledImages, LabelledImages]:
+    """Training and test part of `digits`."""
+    from edge_cnn.host.datasets import load_dataset
+
+    digits = load_dataset("digits")
+    return digits.train, digits.test
+
+
+@pytest.fixture(scope="session")
+def keras_path(exported: Path) -> Path:
+    """The trained network as `train` writes it: model.keras with training.json beside it."""
+    return exported / "model.keras"
+
+
+@pytest.fixture(scope="session")
+def keras_model(keras_path: Path) -> Any:
+    """A lenet trained on digits for a few epochs."""
+    import keras
+
+    return keras.models.load_model(keras_path, compile=False)
+
+
+@pytest.fixture(scope="session")
+def bundle_path(exported: Path) -> Path:
+    """A bundle with int8 and float32 for rpi5 and jetson-orin; copy it before you change it."""
+    return exported / "model.edgecnn"
+
+
+@pytest.fixture(scope="session")
+def bundle(bundle_path: Path) -> Bundle:
+    """What `bundle_path` holds."""
+    return read_bundle(bundle_path)
+
+
+@pytest.fixture(scope="session")
+def artifacts(bundle: Bundle) -> dict[str, Artifact]:
+    """The bundle's files by "SCHEME.FORMAT"; its int8.onnx has symmetric activations, as jetson-orin takes."""
+    return {f"{entry.scheme}.{entry.format}": bundle.artifact(entry.name) for entry in bundle.manifest.artifacts}
+
+
+@pytest.fixture(scope="session")
+def onnx_cpu_int8(exported: Path) -> Artifact:
+    """The int8 ONNX file for CPUs: uint8 activations, int32 bias."""
+    return read_bundle(exported / "cpu.edgecnn").artifacts[0]
+
+
+@pytest.fixture(scope="session")
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with model.keras, training.json, model.edgecnn and cpu.edgecnn."""
+    keeper = getattr(request.config, "cache", None)  # None with -p no:cacheprovider
+    cache = keeper.mkdir("edge_cnn_exported") if keeper else tmp_path_factory.mktemp("exported")
+    folder = cache / _fingerprint()
+    if not folder.is_dir():
+        made = tmp_path_factory.mktemp("making")
+        _train_and_export(made, *request.getfixturevalue("digits_split"))
+        _keep(made, folder)
+    return folder
+
+
+def _keep(made: Path, folder: Path) -> None:
+    """Move `made` to `folder` at once, since another session may do the same; forget what is older than a day."""
+    for stale in folder.parent.iterdir():
+        if time.time() - stale.stat().st_mtime > SECONDS_KEPT:
+            shutil.rmtree(stale, ignore_errors=True)
+    beside = folder.with_name(f"{folder.name}-{os.getpid()}")
+    shutil.copytree(made, beside)
+    try:
+        beside.rename(folder)
+    except OSError:  # The other session was first.
+        shutil.rmtree(beside)
+
+
+def _fingerprint() -> str:
+    digest = hashlib.sha256()
+    for source in SOURCES:
+        path = ROOT / source
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(file.relative_to(ROOT).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _train_and_export(folder: Path, train_part: LabelledImages, test_part: LabelledImages) -> None:
+    from converters.export import ExportConfig, ExportData, export_bundle
+    from converters.model_loading import load_source_model
+    from edge_cnn.host.training import TrainConfig, train
+
+    # Augmentation is what takes long, and what a few epochs gain nothing from.
+    trained = train(TrainConfig("lenet", epochs=EPOCHS, patience=None, augment=False), train_part)
+    trained.model.save(folder / "model.keras")
+    about = {
+        "labels": trained.labels,
+        "preprocessing": trained.preprocessing.to_json(),
+        "architecture": "lenet",
+        "seed": trained.config.seed,
+    }
+    (folder / "training.json").write_text(json.dumps(about))
+    source = load_source_model(folder / "model.keras")
+    assert source.preprocessing is not None
+    data = ExportData(train_part, test_part, {"name": "digits"})
+    for name, targets, schemes in (
+        ("model.edgecnn", ("rpi5", "jetson-orin"), ("int8", "float32")),
+        ("cpu.edgecnn", ("rpi5-onnx",), ("int8",)),
+    ):
+        config = ExportConfig(targets, schemes)
+        export_bundle(source, data, config, preprocessing=source.preprocessing).write(folder / name)

@@ -1,0 +1,324 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from converters import recipes
+from converters.export import (
+    ExportConfig,
+    ExportData,
+    Progress,
+    choose_preprocessing,
+    export_bundle,
+    step_count,
+)
+from converters.model_loading import SourceModel, load_source_model, source_of_keras
+from edge_cnn.core.bundle import Bundle, read_bundle
+from edge_cnn.core.errors import AccuracyDropError, ConstraintError, DataError, InputError
+from edge_cnn.core.labelled_images import LabelledImages
+from edge_cnn.core.preprocessing import Preprocessing, normalize
+from edge_cnn.device.head_surgery import split_head
+from edge_cnn.device.model_input import to_model_input
+from edge_cnn.device.opening import open_classifier
+from edge_cnn.device.runtimes import open_runtime
+
+CONFIG = ExportConfig(("rpi5", "rpi4", "jetson-orin"), ("int8", "float32"), calibration_samples=60, golden_samples=24)
+CLASSES = ("ant", "bee", "cat", "dog")
+
+
+def tiny_data() -> ExportData:
+    """Noise, darker in the training part, so that the parts can be told apart in what an export stores."""
+    rng = np.random.default_rng(5)
+
+    def part(count: int, brightest: int) -> LabelledImages:
+        images = rng.integers(0, brightest + 1, (count, 12, 10, 3), dtype=np.uint8)
+        return LabelledImages(images, rng.integers(0, 4, count), CLASSES)
+
+    return ExportData(part(160, 120), part(40, 255), {"name": "noise"})
+
+
+@pytest.fixture(scope="module")
+def data() -> ExportData:
+    return tiny_data()
+
+
+@pytest.fixture(scope="module")
+def source(tiny_folder: Path) -> SourceModel:
+    return load_source_model(tiny_folder / "tiny.keras")
+
+
+@pytest.fixture(scope="module")
+def preprocessing(source: SourceModel) -> Preprocessing:
+    return choose_preprocessing(source, None)[0]
+
+
+@pytest.fixture(scope="module")
+def exported_tiny(source: SourceModel, data: ExportData, preprocessing: Preprocessing) -> Bundle:
+    return export_bundle(source, data, CONFIG, preprocessing=preprocessing)
+
+
+def test_the_bundle_has_a_file_for_each_recipe_and_names_its_targets(exported_tiny: Bundle) -> None:
+    entries = [(e.name, e.scheme, e.targets) for e in exported_tiny.manifest.artifacts]
+    assert entries == [
+        ("model.tflite", "int8", ("rpi5", "rpi4")),
+        ("model-float32.tflite", "float32", ("rpi5", "rpi4")),
+        ("model.onnx", "int8", ("jetson-orin",)),
+        ("model-float32.onnx", "float32", ("jetson-orin",)),
+    ]
+    assert exported_tiny.manifest.labels == CLASSES
+
+
+def test_what_is_written_reads_back(exported_tiny: Bundle, tmp_path: Path) -> None:
+    exported_tiny.write(tmp_path / "m.edgecnn")
+    assert read_bundle(tmp_path / "m.edgecnn").to_bytes() == exported_tiny.to_bytes()
+
+
+def test_the_same_inputs_give_the_same_bytes(
+    exported_tiny: Bundle, tiny_folder: Path, data: ExportData, preprocessing: Preprocessing
+) -> None:
+    again = export_bundle(load_source_model(tiny_folder / "tiny.keras"), data, CONFIG, preprocessing=preprocessing)
+    assert again.to_bytes() == exported_tiny.to_bytes()
+
+
+@pytest.mark.slow  # starts TensorFlow once more
+def test_another_process_gives_the_same_bytes(exported_tiny: Bundle, tiny_folder: Path, tmp_path: Path) -> None:
+    code = f"""
+import sys
+from pathlib import Path
+sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(Path(__file__).parents[2])!r}]
+from test_export import *
+source = load_source_model(Path({str(tiny_folder / "tiny.keras")!r}))
+bundle = export_bundle(source, tiny_data(), CONFIG, preprocessing=choose_preprocessing(source, None)[0])
+bundle.write(Path({str(tmp_path / "m.edgecnn")!r}))
+"""
+    environment = os.environ | {"PYTHONHASHSEED": "123", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment, capture_output=True)
+    there = hashlib.sha256((tmp_path / "m.edgecnn").read_bytes()).hexdigest()
+    assert there == hashlib.sha256(exported_tiny.to_bytes()).hexdigest()
+
+
+def test_another_seed_gives_another_calibration(
+    exported_tiny: Bundle, source: SourceModel, data: ExportData, preprocessing: Preprocessing
+) -> None:
+    other = export_bundle(source, data, replace(CONFIG, targets=("rpi5",), seed=1), preprocessing=preprocessing)
+    before, after = (b.manifest.provenance["calibration"]["fingerprint"] for b in (exported_tiny, other))
+    assert before != after
+
+
+def test_calibration_never_sees_the_test_part(exported_tiny: Bundle) -> None:
+    import onnx
+
+    # Training pixels end at 120, test pixels at 255: the range of the input tells which were used.
+    highest = (120 - 127.5) / 127.5
+    quantization = exported_tiny.entry("model.tflite").input.quantization
+    assert quantization is not None
+    assert (127 - quantization.zero_point) * quantization.scale == pytest.approx(max(highest, 0.0), abs=0.01)
+    model = onnx.ModelProto.FromString(exported_tiny.artifact("model.onnx").data)
+    (scale,) = [onnx.numpy_helper.to_array(t) for t in model.graph.initializer if t.name == "input_scale"]
+    assert float(scale) * 127 == pytest.approx(1.0, rel=0.01)  # the largest magnitude of -1 .. -0.06
+
+
+def test_golden_samples_come_from_the_test_part_with_every_class(exported_tiny: Bundle, data: ExportData) -> None:
+    golden = exported_tiny.golden
+    assert golden is not None
+    known = {i.tobytes(): label for i, label in zip(data.test.images, data.test.labels, strict=True)}
+    assert len(golden.labels) == 24
+    assert all(known[i.tobytes()] == label for i, label in zip(golden.inputs, golden.labels, strict=True))
+    expected = np.bincount(data.test.labels, minlength=4) * 24 / 40
+    assert np.abs(np.bincount(golden.labels, minlength=4) - expected).max() <= 1
+
+
+def test_golden_float_outputs_are_those_of_keras(
+    exported_tiny: Bundle, tiny_keras: Any, preprocessing: Preprocessing
+) -> None:
+    golden = exported_tiny.golden
+    assert golden is not None
+    expected = tiny_keras.predict(normalize(golden.inputs, preprocessing), verbose=0)
+    assert np.abs(golden.float_outputs - expected).max() < 1e-6
+
+
+def test_golden_codes_are_those_of_the_reference_kernels(exported_tiny: Bundle, preprocessing: Preprocessing) -> None:
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    golden = exported_tiny.golden
+    assert golden is not None
+    artifact = exported_tiny.artifact("model.tflite")
+    interpreter = Interpreter(
+        model_content=artifact.data, experimental_op_resolver_type=OpResolverType.BUILTIN_REF, num_threads=1
+    )
+    interpreter.allocate_tensors()
+    (entry,), (end,) = interpreter.get_input_details(), interpreter.get_output_details()
+    scale, zero_point = entry["quantization"]
+    for image, expected in zip(golden.inputs[:8], golden.outputs["model.tflite"], strict=False):
+        codes = np.rint(normalize(image[None], preprocessing) / np.float32(scale)) + zero_point
+        interpreter.set_tensor(entry["index"], np.clip(codes, -128, 127).astype(np.int8))
+        interpreter.invoke()
+        assert np.array_equal(interpreter.get_tensor(end["index"])[0], expected)
+
+
+def test_every_file_with_a_head_has_logits_and_replay_embeddings(exported_tiny: Bundle, data: ExportData) -> None:
+    golden, replay = exported_tiny.golden, exported_tiny.replay
+    assert golden is not None
+    assert replay is not None
+    names = {a.name for a in exported_tiny.artifacts}
+    assert set(golden.outputs) == set(golden.logits) == set(replay.embeddings) == names
+    assert np.bincount(replay.labels).tolist() == [min(30, n) for n in np.bincount(data.train.labels)]
+
+
+def test_logits_have_the_argmax_of_the_outputs_that_they_lead_to(exported_tiny: Bundle) -> None:
+    golden = exported_tiny.golden
+    assert golden is not None
+    for name, logits in golden.logits.items():
+        outputs = golden.outputs[name]
+        rows = np.arange(len(logits))
+        # Ties apart: the output at the best logit is as high as any.
+        assert np.array_equal(outputs[rows, logits.argmax(axis=1)], outputs.max(axis=1))
+
+
+def test_replay_embeddings_are_what_the_backbone_makes_of_training_images(
+    exported_tiny: Bundle, data: ExportData, preprocessing: Preprocessing
+) -> None:
+    replay = exported_tiny.replay
+    assert replay is not None
+    for artifact in exported_tiny.artifacts:
+        runtime = open_runtime(split_head(artifact).backbone)
+        (codes,) = runtime.run([to_model_input(data.train.images, preprocessing, runtime.inputs[0])])
+        known = {(row.tobytes(), int(label)) for row, label in zip(codes, data.train.labels, strict=True)}
+        stored = replay.embeddings[artifact.name]
+        if artifact.name == "model-float32.onnx":
+            continue  # a float product may depend on the rows beside it in the batch
+        assert {(row.tobytes(), int(label)) for row, label in zip(stored, replay.labels, strict=True)} <= known
+
+
+def test_host_accuracies_are_those_that_a_classifier_reaches(
+    exported_tiny: Bundle, data: ExportData, tmp_path: Path, tiny_keras: Any, preprocessing: Preprocessing
+) -> None:
+    exported_tiny.write(tmp_path / "m.edgecnn")
+    expected = tiny_keras.predict(normalize(data.test.images, preprocessing), verbose=0).argmax(axis=1)
+    assert exported_tiny.manifest.host_accuracy == pytest.approx(np.mean(expected == data.test.labels))
+    for entry in exported_tiny.manifest.artifacts:
+        classifier = open_classifier(tmp_path / "m.edgecnn", artifact=entry.name)
+        share = np.mean(classifier.predict(data.test.images).indices == data.test.labels)
+        assert entry.host_accuracy == pytest.approx(share)
+
+
+def test_bare_files_carry_labels_and_preprocessing_along(exported_tiny: Bundle, tmp_path: Path) -> None:
+    for artifact in exported_tiny.artifacts:
+        (tmp_path / artifact.name).write_bytes(artifact.data)
+        classifier = open_classifier(tmp_path / artifact.name)
+        assert classifier.labels == CLASSES
+        assert classifier.preprocessing == exported_tiny.manifest.preprocessing
+        assert classifier.preprocessing_source == "the file's metadata"
+
+
+def test_provenance_says_where_everything_comes_from(exported_tiny: Bundle, data: ExportData) -> None:
+    provenance = json.loads(exported_tiny.manifest.to_bytes())["provenance"]
+    assert provenance["seed"] == 0
+    assert provenance["training"] == {"architecture": "tiny", "seed": 7}
+    assert provenance["data"]["name"] == "noise"
+    assert provenance["data"]["test_fingerprint"] == data.test.fingerprint()
+    assert provenance["calibration"]["samples"] == 60
+    assert provenance["golden"] == {"samples": 24, "part": "test"}
+    wanted = {"edge_cnn", "tensorflow", "keras", "ai-edge-litert", "onnxruntime", "tf2onnx", "numpy"}
+    assert all(provenance["versions"][name] for name in wanted)
+
+
+def test_progress_counts_every_step(source: SourceModel, data: ExportData, preprocessing: Preprocessing) -> None:
+    seen: list[Progress] = []
+    config = replace(CONFIG, targets=("rpi5",), schemes=())
+    export_bundle(source, data, config, preprocessing=preprocessing, on_progress=seen.append)
+    assert [p.done for p in seen] == list(range(step_count(config) + 1))
+    assert {p.total for p in seen} == {step_count(config)}
+    assert seen[1].step == "converting model.tflite"
+
+
+def test_nothing_is_printed(
+    source: SourceModel, data: ExportData, preprocessing: Preprocessing, capfd: pytest.CaptureFixture[str]
+) -> None:
+    export_bundle(source, data, replace(CONFIG, schemes=("int8",)), preprocessing=preprocessing)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_model_without_a_fully_connected_head_gets_neither_logits_nor_replay(
+    data: ExportData, preprocessing: Preprocessing
+) -> None:
+    import keras
+
+    entry = keras.Input((12, 10, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(entry))
+    source = source_of_keras(keras.Model(entry, keras.layers.Softmax()(pooled)), "convolutions", labels=CLASSES)
+    bundle = export_bundle(source, data, replace(CONFIG, schemes=("float32",)), preprocessing=preprocessing)
+    assert bundle.replay is None
+    assert bundle.golden is not None
+    assert bundle.golden.logits == {}
+    assert len(bundle.golden.outputs) == 2
+
+
+def test_a_larger_drop_than_allowed_is_an_error(
+    source: SourceModel, data: ExportData, preprocessing: Preprocessing
+) -> None:
+    config = replace(CONFIG, targets=("rpi5",), schemes=("int8",), max_drop=-1.0)
+    with pytest.raises(AccuracyDropError, match=r"model.tflite \(int8\) gets .* allowed -100.00%; train longer"):
+        export_bundle(source, data, config, preprocessing=preprocessing)
+
+
+def test_float_files_are_not_held_to_the_drop(
+    source: SourceModel, data: ExportData, preprocessing: Preprocessing
+) -> None:
+    config = replace(CONFIG, targets=("rpi5",), schemes=("float32",), max_drop=-1.0)
+    assert export_bundle(source, data, config, preprocessing=preprocessing).artifacts
+
+
+def test_a_file_that_breaks_a_rule_of_its_target_is_not_exported(
+    source: SourceModel, data: ExportData, preprocessing: Preprocessing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recipes, "_ONNX_INT8_SYMMETRIC", recipes._RECIPES["onnx", "int8"])
+    config = replace(CONFIG, targets=("jetson-orin",), schemes=("int8",))
+    with pytest.raises(ConstraintError, match=r"model\.onnx: Quantization is symmetric int8.* of type uint8"):
+        export_bundle(source, data, config, preprocessing=preprocessing)
+
+
+def test_data_that_does_not_fit_is_refused(source: SourceModel, data: ExportData, preprocessing: Preprocessing) -> None:
+    def export(train: LabelledImages, test: LabelledImages) -> None:
+        export_bundle(source, ExportData(train, test), CONFIG, preprocessing=preprocessing)
+
+    two = LabelledImages(data.train.images, data.train.labels % 2, ("ant", "bee"))
+    square = LabelledImages(np.zeros((40, 9, 9, 3), np.uint8), np.zeros(40, np.int64), CLASSES)
+    with pytest.raises(DataError, match=r"2 classes .* the model has 4"):
+        export(two, two)
+    with pytest.raises(DataError, match=r"shape \(9, 9, 3\), the model takes \(12, 10, 3\)"):
+        export(square, data.test)
+    with pytest.raises(DataError, match=r"shape \(9, 9, 3\), the model takes \(12, 10, 3\)"):
+        export(data.train, square)
+    with pytest.raises(DataError, match="no test samples"):
+        export(data.train, data.test.select(np.arange(0)))
+
+
+def test_unknown_targets_fail_before_any_work(
+    source: SourceModel, data: ExportData, preprocessing: Preprocessing
+) -> None:
+    with pytest.raises(InputError, match="unknown target 'rpi6'"):
+        export_bundle(
+            source, data, replace(CONFIG, targets=("rpi6",)), preprocessing=preprocessing, on_progress=lambda _: 1 / 0
+        )
+
+
+def test_preprocessing_is_the_given_range_else_the_training_s_else_0_to_255(source: SourceModel) -> None:
+    bare = replace(source, preprocessing=None)
+    assert choose_preprocessing(source, (0, 1)) == (
+        Preprocessing(12, 10, 3, (0.0,), (255.0,)),
+        "the given input range",
+    )
+    assert choose_preprocessing(source, None) == (source.preprocessing, "training.json")
+    chosen, origin = choose_preprocessing(bare, None)
+    assert chosen == Preprocessing(12, 10, 3, (0.0,), (1.0,))
+    assert "--input-range" in origin
