@@ -20,7 +20,7 @@ from converters.recipes import PlannedArtifact, plan_artifacts
 from converters.replay_recording import REPLAY_PER_CLASS, record_replay
 from converters.tflite_metadata import add_tflite_metadata
 from converters.versions import installed_versions
-from edge_cnn.core.artifact import ONNX, Artifact
+from edge_cnn.core.artifact import ONNX, TFLITE, Artifact
 from edge_cnn.core.bundle import Bundle
 from edge_cnn.core.errors import AccuracyDropError, ConstraintError, DataError
 from edge_cnn.core.labelled_images import LabelledImages
@@ -33,6 +33,8 @@ from edge_cnn.host import golden_recording
 from edge_cnn.host.golden_recording import record_golden
 
 _BATCH = 256
+_RECORDED_BY = {TFLITE: "litert-ref", ONNX: "ort-cpu"}
+"""Kernel family of the runtimes that `golden_recording` takes."""
 
 
 @dataclass(frozen=True)
@@ -228,7 +230,9 @@ def _entry(plan: PlannedArtifact, artifact: Artifact, test: LabelledImages, prep
         artifact.sha256,
         runtime.inputs[0],
         runtime.outputs[0],
-        default_tolerances(plan.recipe.format, plan.recipe.is_quantized),
+        default_tolerances(
+            plan.recipe.format, quantized=plan.recipe.is_quantized, recorded_by=_RECORDED_BY[plan.recipe.format]
+        ),
         _share_right(np.concatenate(outputs), test.labels),
     )
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-KERNEL_FAMILIES = ("litert-ref", "xnnpack", "tflite-builtin", "ort-cpu")
-"""Which code computes: LiteRT's reference kernels, XNNPACK, the optimized built-ins, ONNX Runtime's CPU provider."""
+KERNEL_FAMILIES = ("litert-ref", "tflite-runtime-ref", "xnnpack", "tflite-builtin", "ort-cpu")
+"""Which code computes: the reference kernels of LiteRT or of tflite-runtime, XNNPACK, the optimized built-in kernels, ONNX
+Runtime's CPU provider."""
 
 
 @dataclass(frozen=True)
@@ -57,16 +58,21 @@ _ORT = Tolerance(
     2, None, 0.98, 0.01, "x86 without VNNI saturates 16-bit partial sums of uint8 x int8 products; else bit for bit"
 )
 
-_TOLERANCES: dict[str, dict[str, dict[str, Tolerance]]] = {
-    "tflite": {
-        "float": dict.fromkeys(("litert-ref", "xnnpack", "tflite-builtin"), _FLOAT),
-        "integer": {"litert-ref": _EXACT, "xnnpack": _ACROSS, "tflite-builtin": _ACROSS},
-    },
-    "onnx": {"float": {"ort-cpu": _FLOAT}, "integer": {"ort-cpu": _ORT}},
+_FAMILIES = {
+    "tflite": ("litert-ref", "tflite-runtime-ref", "xnnpack", "tflite-builtin"),
+    "onnx": ("ort-cpu",),
 }
 
 
-def default_tolerances(format: str, quantized: bool) -> dict[str, Tolerance]:
-    """Tolerance by kernel family for an artifact of `format`, whose golden outputs come from the host's
-    reference kernels (litert-ref for TFLite, ort-cpu for ONNX)."""
-    return dict(_TOLERANCES[format]["integer" if quantized else "float"])
+def default_tolerances(format: str, *, quantized: bool, recorded_by: str) -> dict[str, Tolerance]:
+    """Tolerance by kernel family.
+
+    Args:
+        format: "tflite" or "onnx".
+        quantized: whether the logits are codes.
+        recorded_by: the kernel family that the golden outputs come from.
+    """
+    if not quantized:
+        return dict.fromkeys(_FAMILIES[format], _FLOAT)
+    within = _ORT if recorded_by == "ort-cpu" else _EXACT
+    return {family: within if family == recorded_by else _ACROSS for family in _FAMILIES[format]}

@@ -94,7 +94,7 @@ class TfliteInterpreter:
         own = [op for op in ops if op["op_name"] != "DELEGATE"]
         delegates = [op for op in ops if op["op_name"] == "DELEGATE"]
         if self._reference:
-            return Kernels("litert-ref", {"reference": 1.0})
+            return Kernels(self.name, {"reference": 1.0})
         if not delegates:
             return Kernels("tflite-builtin", {"builtin": 1.0})
         share = len(_replaced(own, delegates)) / max(len(own), 1)

@@ -12,6 +12,7 @@ from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.bundle import Bundle
 from edge_cnn.core.quantization import dequantize
 from edge_cnn.core.samples import GoldenSamples, ReplaySamples
+from edge_cnn.core.tolerance import default_tolerances
 from edge_cnn.device.classifier import Classifier
 from edge_cnn.device.embedding import Embedder
 from edge_cnn.device.head_surgery import split_head
@@ -82,6 +83,11 @@ def _tuned_bundle(
         base.entry(merged.name),
         sha256=merged.sha256,
         output=reference.outputs[0],
+        tolerances=default_tolerances(
+            merged.format,
+            quantized=embedder.split.info.logits.quantization is not None,
+            recorded_by=reference.kernels().family,
+        ),
         host_accuracy=None,
     )
     manifest = replace(

@@ -29,7 +29,7 @@ def make_bundle() -> Bundle:
         artifact.sha256,
         TensorSpec("input", (1, 2, 2, 1), "int8", params),
         TensorSpec("scores", (1, 2), "int8", QuantizationParams((1 / 256,), (-128,))),
-        default_tolerances("tflite", quantized=True),
+        default_tolerances("tflite", quantized=True, recorded_by="litert-ref"),
         0.9,
     )
     manifest = Manifest(("a", "b"), Preprocessing(2, 2, 1), (entry,), 0.95, {"seed": 0})

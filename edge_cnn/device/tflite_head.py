@@ -1,0 +1,141 @@
+"""Take the last layer out of a `.tflite` classifier, and write a new one back into the same bytes."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+
+import numpy as np
+
+from edge_cnn.core.artifact import Artifact
+from edge_cnn.core.errors import ModelError
+from edge_cnn.device.flatbuffer import damaged
+from edge_cnn.device.softmax_head import SoftmaxHead
+from edge_cnn.device.split_model import HeadInfo, SplitModel
+from edge_cnn.device.tflite_file import Operator, Subgraph, TfliteModel, read_tflite
+from edge_cnn.device.tflite_head_layout import HeadLayout, ends_with_softmax, find_head, read_constant
+from edge_cnn.device.tflite_head_patches import head_patches
+from edge_cnn.device.tflite_tensor import Tensor
+
+
+def split_tflite_head(artifact: Artifact) -> SplitModel:
+    """Find the final FULLY_CONNECTED and make graphs that end before and after it, in copies of the same bytes.
+
+    Raises:
+        NoHeadError: the graph does not end with one; the message says what it ends with.
+        ModelError: the file is damaged.
+    """
+    model = read_tflite(artifact)
+    layout = find_head(model)
+    return SplitModel(
+        _end_at(artifact, model, layout.embedding, (layout.operator, *layout.tail)),
+        _end_at(artifact, model, layout.logits, layout.tail),
+        _real_head(model, layout),
+        HeadInfo(
+            layout.logits.name,
+            layout.operator.name,
+            layout.features,
+            layout.classes,
+            replace(layout.embedding.spec, shape=(-1, layout.features)),
+            replace(layout.logits.spec, shape=(-1, layout.classes)),
+            layout.weights.dtype,
+            layout.weights.params if layout.weights.dtype != "float32" else None,
+        ),
+    )
+
+
+def merge_tflite_head(artifact: Artifact, head: SoftmaxHead, logits_range: tuple[float, float]) -> Artifact:
+    """Write `head` into a copy of the file, in the types and the granularity that its last layer has.
+
+    Args:
+        artifact: the original file.
+        head: as many classes and features as the file's own.
+        logits_range: smallest and largest logit that the new head gives on representative embeddings.
+
+    Raises:
+        NoHeadError, ModelError: as `split_tflite_head`; also when the head does not fit, is not finite, or would
+            have to be written where another tensor lies as well.
+    """
+    model = read_tflite(artifact)
+    layout = find_head(model)
+    _check_fit(artifact, layout, head, logits_range)
+    data = bytearray(artifact.data)
+    for patch in head_patches(model, layout, head, logits_range):
+        data[patch.span[0] : patch.span[1]] = patch.content
+    return replace(artifact, data=bytes(data))
+
+
+def tflite_has_softmax(artifact: Artifact) -> bool:
+    """Whether the graph's output is a softmax, so a probability. Raises: ModelError: the file is damaged."""
+    return ends_with_softmax(read_tflite(artifact))
+
+
+def _real_head(model: TfliteModel, layout: HeadLayout) -> SoftmaxHead:
+    # What a damaged file makes of this is looked at below.
+    with np.errstate(over="ignore", invalid="ignore"):
+        weights = read_constant(model, layout.weights).astype(np.float64)
+        bias = np.zeros(layout.classes)
+        if layout.bias is not None:
+            bias = read_constant(model, layout.bias).reshape(-1).astype(np.float64)
+        if layout.weights.dtype != "float32":
+            params = layout.weights.params
+            assert params is not None
+            scales = np.asarray(params.scales)
+            weights = (weights - np.asarray(params.zero_points)[:, None]) * scales[:, None]
+            if layout.bias is not None and layout.bias.dtype != "float32":
+                embedding = layout.embedding.params
+                assert embedding is not None
+                # Not the stored bias scale: kernels add the codes to the sum of products, whatever it says.
+                bias = bias * embedding.scale * scales
+        head = SoftmaxHead(weights.astype(np.float32), bias.astype(np.float32))
+    if not (np.isfinite(head.weights).all() and np.isfinite(head.bias).all()):
+        raise damaged(f"the last layer ({layout.logits.name!r}) holds NaN or infinity")
+    return head
+
+
+def _end_at(artifact: Artifact, model: TfliteModel, output: Tensor, dropped: tuple[Operator, ...]) -> Artifact:
+    """A copy of the file whose graph has `output` as its only output and no longer runs the `dropped` operators."""
+    graph = model.main
+    (old,) = graph.outputs
+    data = bytearray(artifact.data)
+    assert graph.output_vector is not None
+    struct.pack_into("<i", data, graph.output_vector.start, output.index)
+    for signature in model.signatures:
+        for endpoint in signature.outputs:
+            if signature.subgraph == 0 and endpoint.tensor == old != output.index:
+                if endpoint.position is None:
+                    raise ModelError(
+                        f"{artifact.name}: output {endpoint.name!r} of signature {signature.key!r} is not stored, "
+                        "so it cannot be changed; export the model again without signatures"
+                    )
+                struct.pack_into("<I", data, endpoint.position, output.index)
+    _drop_operators(data, graph, {operator.index for operator in dropped})
+    return replace(artifact, data=bytes(data))
+
+
+def _drop_operators(data: bytearray, graph: Subgraph, dropped: set[int]) -> None:
+    """Shorten the vector of operators in place."""
+    vector = graph.operator_vector
+    assert vector is not None
+    kept = [i for i in range(len(vector)) if i not in dropped]
+    offsets = vector.array().astype(np.int64)
+    # An offset counts from its own slot, so it grows by as much as the slot moves towards the front.
+    moved = np.array([offsets[old] + 4 * (old - new) for new, old in enumerate(kept)], np.int64)
+    if len(moved) and moved.max() >= 2**32:
+        raise damaged("an operator lies beyond 4 GB")
+    struct.pack_into("<I", data, vector.start - 4, len(kept))
+    data[vector.start : vector.start + 4 * len(kept)] = moved.astype("<u4").tobytes()
+
+
+def _check_fit(artifact: Artifact, layout: HeadLayout, head: SoftmaxHead, logits_range: tuple[float, float]) -> None:
+    wanted, got = (layout.classes, layout.features), tuple(head.weights.shape)
+    if got != wanted or head.bias.shape != (layout.classes,):
+        raise ModelError(
+            f"the last layer of {artifact.name} has {wanted[0]} classes x {wanted[1]} features, the new head has "
+            f"weights {got} and bias {tuple(head.bias.shape)}; train a head on this file's own embeddings"
+        )
+    if not (np.isfinite(head.weights).all() and np.isfinite(head.bias).all()):
+        raise ModelError("the new head holds NaN or infinity; train it again with a smaller learning rate")
+    low, high = logits_range
+    if not (np.isfinite(low) and np.isfinite(high) and low <= high):
+        raise ModelError(f"the range of the logits is {low}..{high}; give two finite numbers, the smaller one first")
