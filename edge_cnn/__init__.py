@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from edge_cnn.core.bundle import Bundle, read_bundle
     from edge_cnn.core.errors import EdgeCnnError, ToleranceError
     from edge_cnn.device.classifier import Classifier, Predictions
-    from edge_cnn.device.finetuning import FinetuneResult, finetune
+    from edge_cnn.device.finetune_result import FinetuneResult
+    from edge_cnn.device.finetuning import finetune
     from edge_cnn.device.opening import open_classifier
     from edge_cnn.verify.replay import verify
 
@@ -18,7 +19,7 @@ _HOMES = {
     "Bundle": "edge_cnn.core.bundle",
     "Classifier": "edge_cnn.device.classifier",
     "EdgeCnnError": "edge_cnn.core.errors",
-    "FinetuneResult": "edge_cnn.device.finetuning",
+    "FinetuneResult": "edge_cnn.device.finetune_result",
     "Predictions": "edge_cnn.device.classifier",
     "ToleranceError": "edge_cnn.core.errors",
     "finetune": "edge_cnn.device.finetuning",

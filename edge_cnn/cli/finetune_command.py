@@ -13,7 +13,8 @@ from edge_cnn.core.bundle import SUFFIX
 from edge_cnn.core.errors import InputError
 from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.device.classifier import Classifier
-from edge_cnn.device.finetuning import FinetuneConfig, FinetuneResult, finetune
+from edge_cnn.device.finetune_result import FinetuneConfig, FinetuneResult
+from edge_cnn.device.finetuning import finetune
 from edge_cnn.device.head_training import EpochLoss, SgdConfig
 from edge_cnn.device.image_files import read_data
 

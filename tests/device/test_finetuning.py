@@ -4,7 +4,8 @@ import pytest
 from edge_cnn.core.bundle import read_bundle
 from edge_cnn.core.errors import AccuracyDropError, DataError, NoHeadError
 from edge_cnn.device.embedding import Embedder
-from edge_cnn.device.finetuning import FinetuneConfig, finetune
+from edge_cnn.device.finetune_result import FinetuneConfig
+from edge_cnn.device.finetuning import finetune
 from edge_cnn.device.head_training import SgdConfig
 from edge_cnn.device.opening import open_classifier
 

@@ -1,0 +1,105 @@
+"""What fine-tuning is asked for and what it gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from edge_cnn.core.errors import AccuracyDropError, DataError
+from edge_cnn.device.certificate import Certificate
+from edge_cnn.device.classifier import Classifier
+from edge_cnn.device.head_training import EpochLoss, SgdConfig
+from edge_cnn.device.softmax_head import SoftmaxHead
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """Settings of fine-tuning.
+
+    Attributes:
+        holdout: share of the new samples that is held out for early stopping and for the verdict.
+        seed: of the split and of the sample order.
+        sgd: settings of the descent.
+    """
+
+    holdout: float = 0.2
+    seed: int = 0
+    sgd: SgdConfig = field(default_factory=SgdConfig)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.holdout < 1:
+            raise DataError(f"holdout must be a share between 0 and 1, got {self.holdout}; 0.2 is a good start")
+
+
+@dataclass(frozen=True)
+class Accuracies:
+    """Shares of right answers on data that no step saw.
+
+    Attributes:
+        holdout_accuracy: on held-out new samples, by the file itself.
+        replay_accuracy: on held-out replayed samples, None without replay.
+    """
+
+    holdout_accuracy: float
+    replay_accuracy: float | None
+
+    def to_json(self) -> dict[str, float | None]:
+        return {"holdout_accuracy": self.holdout_accuracy, "replay_accuracy": self.replay_accuracy}
+
+
+@dataclass(frozen=True)
+class FinetuneResult:
+    """What fine-tuning did.
+
+    Attributes:
+        classifier: the tuned one, opened from the new file's bytes.
+        before, after: accuracies of the file before and after.
+        float_head_accuracy: held-out accuracy of the new head before it was quantized into the file.
+        certificate: bounds on what is left to gain and on what quantization changed.
+        head: the new head in real values, for raw embeddings.
+        seed: where split and order started.
+        order: generator, held-out rows, batch size and epochs: with the seed, all that reproduces the run.
+        optimizer: name and settings.
+        steps: gradient steps taken.
+        history: losses by epoch.
+    """
+
+    classifier: Classifier
+    before: Accuracies
+    after: Accuracies
+    float_head_accuracy: float
+    certificate: Certificate
+    head: SoftmaxHead
+    seed: int
+    order: dict[str, Any]
+    optimizer: dict[str, Any]
+    steps: int
+    history: tuple[EpochLoss, ...]
+
+    @property
+    def improved(self) -> bool:
+        """Whether the held-out accuracy did not go down."""
+        return self.after.holdout_accuracy >= self.before.holdout_accuracy
+
+    def check(self) -> None:
+        """Raises: AccuracyDropError: the held-out accuracy went down."""
+        if not self.improved:
+            raise AccuracyDropError(
+                f"held-out accuracy would fall from {self.before.holdout_accuracy:.3f} to "
+                f"{self.after.holdout_accuracy:.3f}; nothing was written, give more samples or check their labels"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "before": self.before.to_json(),
+            "after": self.after.to_json(),
+            "float_head_accuracy": self.float_head_accuracy,
+            "seed": self.seed,
+            "order": self.order,
+            "optimizer": self.optimizer,
+            "steps": self.steps,
+            "certificate": {
+                "loss_gap_bound": self.certificate.loss_gap_bound,
+                "max_logit_error": self.certificate.max_logit_error,
+            },
+        }
