@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
+import os
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_cnn.core.errors import ModelError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TFLITE = "tflite"
 ONNX = "onnx"
@@ -32,27 +35,31 @@ class Artifact:
 
     @cached_property
     def sha256(self) -> str:
+        import hashlib
+
         return hashlib.sha256(self.data).hexdigest()
 
 
-def read_artifact(path: Path) -> Artifact:
+def read_artifact(path: str | Path) -> Artifact:
     """Read a `.tflite` or `.onnx` file; the format is told by the content where it can be, by the suffix elsewhere.
 
     Raises:
         ModelError: the file is missing, empty, a Git LFS pointer or not of these formats.
     """
     try:
-        size = path.stat().st_size
+        size = os.stat(path).st_size
         if size > MAX_MODEL_BYTES:
             raise ModelError(f"{path}: {size} bytes is more than a .tflite or .onnx file can hold; is it a model?")
-        data = path.read_bytes()
+        with open(path, "rb") as file:
+            data = file.read()
     except FileNotFoundError:
         raise ModelError(f"no model at {path}; give a .tflite, .onnx or .edgecnn file") from None
     except IsADirectoryError:
         raise ModelError(f"{path} is a folder; give a .tflite, .onnx or .edgecnn file") from None
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}") from error
-    return Artifact(path.name, detect_format(data, path.name), data)
+    name = os.path.basename(path)
+    return Artifact(name, detect_format(data, name), data)
 
 
 def detect_format(data: bytes, name: str) -> str:
@@ -61,7 +68,7 @@ def detect_format(data: bytes, name: str) -> str:
     Raises:
         ModelError: neither.
     """
-    suffix = Path(name).suffix.lower()
+    suffix = os.path.splitext(name)[1].lower()
     if not data:
         raise ModelError(f"{name} is empty; was the copy interrupted?")
     if data.startswith(b"version https://git-lfs"):

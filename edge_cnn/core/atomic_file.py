@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Generator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_cnn.core.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @contextlib.contextmanager
@@ -20,12 +22,15 @@ def replacing(path: Path) -> Generator[Path]:
     Raises:
         InputError: the folder is missing or not writable, or the disk is full.
     """
+    # Imported late: reading needs nothing of it, and a cold start shows every import.
+    import tempfile
+
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from error
     os.close(handle)
-    temporary = Path(name)
+    temporary = path.with_name(os.path.basename(name))
     try:
         yield temporary
         with open(temporary, "rb") as file:

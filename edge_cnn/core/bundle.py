@@ -6,19 +6,24 @@ before any content is used.
 
 from __future__ import annotations
 
-import io
+import os
 import re
 import stat
-import zipfile
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.atomic_file import write_atomically
 from edge_cnn.core.errors import BundleError, DataError
 from edge_cnn.core.manifest import ArtifactEntry, Manifest
-from edge_cnn.core.npz import pack_npz, stored_member, unpack_npz
-from edge_cnn.core.samples import GoldenSamples, ReplaySamples
+from edge_cnn.core.stored_zip import STORED, Member, list_members, read_member
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edge_cnn.core.samples import GoldenSamples, ReplaySamples
 
 SUFFIX = ".edgecnn"
 MANIFEST, GOLDEN, REPLAY = "manifest.json", "golden.npz", "replay.npz"
@@ -30,21 +35,41 @@ MAX_MANIFEST_BYTES = 16 * 2**20
 MAX_MEMBER_BYTES = 2**30
 
 
-@dataclass(frozen=True)
 class Bundle:
     """A manifest with what it names.
 
-    Attributes:
+    Args:
         manifest: the table of contents.
         artifacts: in the order of the manifest.
-        golden: None in a bundle without golden samples.
-        replay: None in a bundle without stored embeddings.
+        golden: samples with what the host computed, or a function that reads them when they are first needed.
+        replay: embeddings for fine-tuning, or a function likewise.
     """
 
-    manifest: Manifest
-    artifacts: tuple[Artifact, ...]
-    golden: GoldenSamples | None = None
-    replay: ReplaySamples | None = None
+    def __init__(
+        self,
+        manifest: Manifest,
+        artifacts: tuple[Artifact, ...],
+        golden: GoldenSamples | Callable[[], GoldenSamples] | None = None,
+        replay: ReplaySamples | Callable[[], ReplaySamples] | None = None,
+    ) -> None:
+        self.manifest = manifest
+        self.artifacts = artifacts
+        self._golden = golden
+        self._replay = replay
+
+    @property
+    def golden(self) -> GoldenSamples | None:
+        """None in a bundle without golden samples. Raises: BundleError: they are damaged."""
+        if callable(self._golden):
+            self._golden = self._golden()
+        return self._golden
+
+    @property
+    def replay(self) -> ReplaySamples | None:
+        """None in a bundle without stored embeddings. Raises: BundleError: they are damaged."""
+        if callable(self._replay):
+            self._replay = self._replay()
+        return self._replay
 
     def artifact(self, name: str) -> Artifact:
         """Raises: BundleError: no such artifact."""
@@ -64,6 +89,11 @@ class Bundle:
 
     def to_bytes(self) -> bytes:
         """The file's bytes; the same bundle gives the same bytes."""
+        import io
+        import zipfile
+
+        from edge_cnn.core.npz import pack_npz, stored_member
+
         members = {MANIFEST: self.manifest.to_bytes()} | {a.name: a.data for a in self.artifacts}
         if self.golden is not None:
             members[GOLDEN] = pack_npz(self.golden.to_arrays())
@@ -80,66 +110,85 @@ class Bundle:
         write_atomically(path, self.to_bytes())
 
 
-def read_bundle(path: Path) -> Bundle:
+def read_bundle(path: str | Path) -> Bundle:
     """Read and check a bundle.
 
     Raises:
         BundleError: missing, truncated, not a bundle, an unknown, linked, compressed or oversized member, a wrong hash.
     """
     try:
-        data = path.read_bytes()
+        with open(path, "rb") as file:
+            data = file.read()
     except FileNotFoundError:
         raise BundleError(f"no bundle at {path}; make one with 'edge-cnn export'") from None
     except OSError as error:
         raise BundleError(f"cannot read {path}: {error.strerror}") from error
-    return parse_bundle(data, path.name)
+    return parse_bundle(data, os.path.basename(path))
 
 
 def parse_bundle(data: bytes, name: str) -> Bundle:
     """The bundle in `data`; `name` is for messages. Raises: as `read_bundle`."""
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            _check_members(archive, name)
-            members = {info.filename: archive.read(info) for info in archive.infolist()}
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        listed = list_members(data)
+        _check_members(listed, name)
+        directory = {member.name: member for member in listed}
+        members = {m.name: read_member(data, m) for m in listed if m.name not in (GOLDEN, REPLAY)}
+    except ValueError as error:
         raise BundleError(f"{name} is not a readable bundle: {error}; copy or export it again") from error
     manifest = Manifest.from_bytes(members[MANIFEST])
     artifacts = tuple(_checked_artifact(entry, members, name) for entry in manifest.artifacts)
     unnamed = {m for m in members if ARTIFACT_NAME.fullmatch(m)} - {a.name for a in artifacts}
     if unnamed:
         raise BundleError(f"{name}: member {min(unnamed)!r} is not in the manifest; export the bundle again")
+    return Bundle(
+        manifest,
+        artifacts,
+        (lambda: _read_golden(data, directory[GOLDEN], name)) if GOLDEN in directory else None,
+        (lambda: _read_replay(data, directory[REPLAY], name)) if REPLAY in directory else None,
+    )
+
+
+# Prediction needs neither, so the modules that read them are imported when somebody asks.
+
+
+def _read_golden(data: bytes, member: Member, name: str) -> GoldenSamples:
+    from edge_cnn.core.samples import GoldenSamples
+
+    return GoldenSamples.from_arrays(_arrays(data, member, name))
+
+
+def _read_replay(data: bytes, member: Member, name: str) -> ReplaySamples:
+    from edge_cnn.core.samples import ReplaySamples
+
+    return ReplaySamples.from_arrays(_arrays(data, member, name))
+
+
+def _arrays(data: bytes, member: Member, name: str) -> dict[str, NDArray[Any]]:
+    from edge_cnn.core.npz import unpack_npz
+
     try:
-        golden = replay = None
-        if GOLDEN in members:
-            arrays = unpack_npz(members[GOLDEN], name=f"{name}:{GOLDEN}", max_bytes=MAX_MEMBER_BYTES)
-            golden = GoldenSamples.from_arrays(arrays)
-        if REPLAY in members:
-            arrays = unpack_npz(members[REPLAY], name=f"{name}:{REPLAY}", max_bytes=MAX_MEMBER_BYTES)
-            replay = ReplaySamples.from_arrays(arrays)
-    except DataError as error:
-        raise BundleError(str(error)) from error
-    return Bundle(manifest, artifacts, golden, replay)
+        return unpack_npz(read_member(data, member), name=f"{name}:{member.name}", max_bytes=MAX_MEMBER_BYTES)
+    except (DataError, ValueError) as error:
+        raise BundleError(f"{name}: {error}; copy or export it again") from error
 
 
-def _check_members(archive: zipfile.ZipFile, name: str) -> None:
-    infos = archive.infolist()
-    if len(infos) > MAX_MEMBERS:
-        raise BundleError(f"{name} has {len(infos)} members, a bundle at most {MAX_MEMBERS}; do not use it")
+def _check_members(members: list[Member], name: str) -> None:
+    if len(members) > MAX_MEMBERS:
+        raise BundleError(f"{name} has {len(members)} members, a bundle at most {MAX_MEMBERS}; do not use it")
     seen: set[str] = set()
-    for info in infos:
-        member = info.filename
-        if member not in (MANIFEST, GOLDEN, REPLAY) and not ARTIFACT_NAME.fullmatch(member):
-            raise BundleError(f"{name} has an unexpected member {member!r}; do not use it, export it again")
-        if member in seen:
-            raise BundleError(f"{name} has two members {member!r}; do not use it, export it again")
-        seen.add(member)
-        if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
-            raise BundleError(f"{name}: member {member!r} is a link or special file; do not use it")
-        if info.compress_type != zipfile.ZIP_STORED:
-            raise BundleError(f"{name}: member {member!r} is compressed, a bundle is stored; export it again")
-        limit = MAX_MANIFEST_BYTES if member == MANIFEST else MAX_MEMBER_BYTES
-        if info.file_size > limit:
-            raise BundleError(f"{name}: member {member!r} has {info.file_size} bytes, the limit is {limit}")
+    for member in members:
+        if member.name not in (MANIFEST, GOLDEN, REPLAY) and not ARTIFACT_NAME.fullmatch(member.name):
+            raise BundleError(f"{name} has an unexpected member {member.name!r}; do not use it, export it again")
+        if member.name in seen:
+            raise BundleError(f"{name} has two members {member.name!r}; do not use it, export it again")
+        seen.add(member.name)
+        if stat.S_IFMT(member.mode) not in (0, stat.S_IFREG):
+            raise BundleError(f"{name}: member {member.name!r} is a link or special file; do not use it")
+        if member.method != STORED:
+            raise BundleError(f"{name}: member {member.name!r} is compressed, a bundle is stored; export it again")
+        limit = MAX_MANIFEST_BYTES if member.name == MANIFEST else MAX_MEMBER_BYTES
+        if member.size > limit:
+            raise BundleError(f"{name}: member {member.name!r} has {member.size} bytes, the limit is {limit}")
     if MANIFEST not in seen:
         raise BundleError(f"{name} has no {MANIFEST}: it is not a bundle; make one with 'edge-cnn export'")
 

@@ -7,14 +7,16 @@ channel. Host and device both build it with `normalization_table`, hence no roun
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge_cnn.core.errors import DataError
 from edge_cnn.core.quantization import quantize
 from edge_cnn.core.tensor_spec import TensorSpec
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)

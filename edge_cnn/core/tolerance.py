@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 KERNEL_FAMILIES = ("litert-ref", "tflite-runtime-ref", "xnnpack", "tflite-builtin", "ort-cpu")
-"""Which code computes: the reference kernels of LiteRT or of tflite-runtime, XNNPACK, the optimized built-in kernels, ONNX
-Runtime's CPU provider."""
+"""Which code computes: the reference kernels of LiteRT or of tflite-runtime, XNNPACK, the optimized built-in kernels,
+ONNX Runtime's CPU provider."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,12 @@ class Tolerance:
 _FLOAT = Tolerance(None, 1e-4, 0.99, 0.005, "float kernels differ in the order of additions only")
 _EXACT = Tolerance(0, None, 1.0, 0.0, "the same integer kernels as the golden recording: bit for bit")
 _ACROSS = Tolerance(
-    3, None, 0.98, 0.01, "other integer kernels than the golden recording round their requantization differently"
+    10,
+    None,
+    0.95,
+    0.02,
+    "other integer kernels than the golden recording round each layer differently; up to 7 LSB and 1.5 % changed "
+    "answers were seen on a ResNet-8, without any shift or slope",
 )
 _ORT = Tolerance(
     2, None, 0.98, 0.01, "x86 without VNNI saturates 16-bit partial sums of uint8 x int8 products; else bit for bit"

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.atomic_file import write_atomically
@@ -19,6 +17,11 @@ from edge_cnn.core.protocols import Runtime
 from edge_cnn.core.quantization import dequantize
 from edge_cnn.core.tensor_spec import TensorSpec
 from edge_cnn.device.model_input import InputEncoder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +154,8 @@ class Classifier:
         Raises:
             InputError: the suffix is of another format, there is no bundle, or the file cannot be written.
         """
+        from pathlib import Path
+
         path = Path(path)
         suffix = path.suffix.lower()
         if suffix == SUFFIX:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge_cnn.core.errors import DataError, ModelError
 from edge_cnn.core.preprocessing import Preprocessing, apply_table, code_table
 from edge_cnn.core.quantization import quantize
 from edge_cnn.core.tensor_spec import TensorSpec
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 CHANNEL_COUNTS = (1, 3)
 

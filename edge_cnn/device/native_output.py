@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Generator
+from typing import IO
 
 LAST_LINES = 3
 
@@ -23,7 +23,7 @@ def captured_native_stderr() -> Generator[Callable[[], str]]:
     except OSError:  # A daemon may have closed stderr: then there is nothing to keep quiet.
         yield lambda: ""
         return
-    with tempfile.TemporaryFile() as file:
+    with _scratch_file() as file:
 
         def last_lines() -> str:
             file.seek(0)
@@ -36,3 +36,12 @@ def captured_native_stderr() -> Generator[Callable[[], str]]:
         finally:
             os.dup2(saved, 2)
             os.close(saved)
+
+
+def _scratch_file() -> IO[bytes]:
+    """A file without a name; in memory where the system has that, which also spares the import of tempfile."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("stderr"), "w+b")
+    import tempfile
+
+    return tempfile.TemporaryFile()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
+import os
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from edge_cnn.core.tensor_spec import TensorSpec
 from edge_cnn.device.classifier import Classifier
 from edge_cnn.device.model_input import image_shape
 from edge_cnn.device.runtimes import find_runtime, installed_runtimes, open_runtime
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KNOWN_RANGES = ((0.0, 255.0), (0.0, 1.0), (-1.0, 1.0))
 RANGE_TOLERANCE = 0.03
@@ -43,8 +47,7 @@ def open_classifier(
         InputError: unknown runtime or artifact.
         RuntimeUnavailableError: no runtime for it is installed here.
     """
-    path = Path(path)
-    if path.suffix.lower() == SUFFIX:
+    if os.path.splitext(path)[1].lower() == SUFFIX:
         bundle = read_bundle(path)
         chosen = choose_artifact(bundle, runtime, artifact)
         return classifier_of_bundle(bundle, chosen, runtime=runtime, input_range=input_range, threads=threads)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.errors import DataError, ModelError
@@ -16,6 +14,9 @@ from edge_cnn.core.protocols import Kernels
 from edge_cnn.core.quantization import QuantizationParams
 from edge_cnn.core.tensor_spec import TensorSpec
 from edge_cnn.device.native_output import captured_native_stderr
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class TfliteInterpreter:
@@ -58,6 +59,9 @@ class TfliteInterpreter:
 
     @property
     def version(self) -> str:
+        # Imported late: it pulls in the e-mail parser, a tenth of a cold start.
+        import importlib.metadata
+
         return importlib.metadata.version(self._distribution)
 
     def run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:

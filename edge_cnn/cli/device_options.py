@@ -1,0 +1,32 @@
+"""Options of the commands that run a model on DEVICEs."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from edge_cnn.verify.agent_client import LIMIT_S
+from edge_cnn.verify.devices import FORMS
+
+
+def device_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --on and --timeout; the function gets `devices`, at least one, and `limit_s`."""
+
+    @click.option("--on", "devices", multiple=True, metavar="DEVICE", help=f"{FORMS}; may be repeated; default: local.")
+    @click.option(
+        "--timeout",
+        "limit_s",
+        type=click.FloatRange(min=0, min_open=True),
+        default=LIMIT_S,
+        show_default=True,
+        metavar="SECONDS",
+        help="Longest time that one request to a device may take.",
+    )
+    @functools.wraps(function)
+    def command(console: Any, devices: tuple[str, ...], **arguments: Any) -> Any:
+        return function(console, devices=devices or ("local",), **arguments)
+
+    return command

@@ -1,0 +1,244 @@
+"""The host's end of the pipe: start an agent, ask it, and say clearly when it dies or hangs."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Generator, Mapping, Sequence
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_cnn.core import errors
+from edge_cnn.core.artifact import Artifact
+from edge_cnn.core.errors import DeviceFailedError, DeviceUnavailableError, EdgeCnnError
+from edge_cnn.core.protocols import Kernels
+from edge_cnn.core.tensor_spec import TensorSpec
+from edge_cnn.device.agent_protocol import PROTOCOL_VERSION, Message, read_message, write_message
+from edge_cnn.device.runtimes import RUNTIMES
+
+LIMIT_S = 300.0
+"""Seconds for one request; ResNet-8 takes well under one a batch on the slowest board in the table of targets."""
+CLOSING_S = 5.0
+
+
+class AgentClient:
+    """A running agent.
+
+    Args:
+        command: starts the agent with its stdin and stdout as the pipe.
+        device: name for messages.
+        advice: what to do where the agent does not start.
+        limit_s: seconds that one request may take.
+        environment: variables of the agent; None for those of this process.
+
+    Attributes:
+        runtimes: names of the runtimes that are installed there.
+
+    Raises:
+        DeviceUnavailableError: it does not start, or is another version.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        device: str,
+        advice: str,
+        limit_s: float = LIMIT_S,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._device = device
+        self._advice = advice
+        self._limit_s = limit_s
+        self._timed_out = False
+        # A file, not a pipe: nobody reads it while the agent works, and a full pipe would block the agent.
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the child; close() closes it
+        try:
+            self._process = subprocess.Popen(
+                list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr, env=environment
+            )
+        except OSError as error:
+            self._stderr.close()
+            raise DeviceUnavailableError(
+                f"device {device!r}: cannot start {command[0]}: {error.strerror}; {advice}"
+            ) from error
+        try:
+            greeting = self._receive_greeting()
+        except BaseException:
+            self.close()
+            raise
+        self.runtimes = tuple(str(name) for name in greeting.header["runtimes"])
+
+    def _receive_greeting(self) -> Message:
+        with self._deadline():
+            try:
+                message = self._receive()
+            except DeviceUnavailableError as error:
+                raise DeviceUnavailableError(f"device {self._device!r}: {error}") from error
+        if message is None:
+            self._process.wait()
+            if self._timed_out:
+                raise DeviceUnavailableError(
+                    f"device {self._device!r}: the agent did not start within {self._limit_s:g} s; {self._advice}"
+                )
+            said = self._last_line() or f"exit status {self._process.returncode}"
+            raise DeviceUnavailableError(f"device {self._device!r}: the agent does not start: {said}; {self._advice}")
+        if message.header.get("protocol") != PROTOCOL_VERSION:
+            raise DeviceUnavailableError(
+                f"device {self._device!r} has edge_cnn {message.header.get('edge_cnn')}, whose agent speaks version "
+                f"{message.header.get('protocol')}, not {PROTOCOL_VERSION}; install the same edge_cnn on both sides"
+            )
+        return message
+
+    def ask(self, header: dict[str, Any], arrays: Sequence[NDArray[Any]] = (), *, subject: str) -> Message:
+        """Send a request and wait for the answer.
+
+        Args:
+            header, arrays: of the request.
+            subject: name of the artifact, for messages.
+
+        Raises:
+            DeviceFailedError: the agent died or hung.
+            EdgeCnnError: what the agent answered, as the class that it named.
+        """
+        answer = None
+        with self._deadline():
+            with contextlib.suppress(BrokenPipeError):  # A dead agent is told by the missing answer.
+                write_message(_present(self._process.stdin), header, arrays)
+            try:
+                answer = self._receive()
+            except DeviceUnavailableError as error:
+                if self._process.poll() is None and not self._timed_out:
+                    self._process.kill()  # Where the next message starts is no longer known.
+                    raise DeviceUnavailableError(f"device {self._device!r}: {error}") from error
+        if answer is None:
+            raise self._death(subject)
+        if "error" in answer.header:
+            raise _error_class(str(answer.header.get("kind")))(str(answer.header["error"]))
+        return answer
+
+    def open(self, artifact: Artifact, runtime: str | None, threads: int) -> AgentRuntime:
+        """Load an artifact there. Raises: as `ask`; ModelError: the runtime refuses it."""
+        request = {"op": "open", "name": artifact.name, "format": artifact.format}
+        data = np.frombuffer(artifact.data, np.uint8)
+        answer = self.ask({**request, "runtime": runtime, "threads": threads}, (data,), subject=artifact.name)
+        return AgentRuntime(self, artifact.name, answer.header)
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def peak_memory_mb(self) -> float:
+        """Largest resident set of the agent so far, in MiB."""
+        return float(self.ask({"op": "memory"}, subject="the agent").header["peak_memory_mb"])
+
+    def close(self) -> None:
+        """End the agent: closing its stdin suffices, unless it hangs."""
+        with contextlib.suppress(OSError):  # Data may be left in the buffer of a dead child's pipe.
+            _present(self._process.stdin).close()
+        try:
+            self._process.wait(CLOSING_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        _present(self._process.stdout).close()
+        self._stderr.close()
+
+    def __enter__(self) -> AgentClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _receive(self) -> Message | None:
+        return read_message(_present(self._process.stdout))
+
+    @contextlib.contextmanager
+    def _deadline(self) -> Generator[None]:
+        """Kill the agent at the limit: then every read and write on its pipes returns."""
+
+        def expire() -> None:
+            self._timed_out = True
+            self._process.kill()
+
+        timer = threading.Timer(self._limit_s, expire)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _death(self, subject: str) -> DeviceFailedError:
+        status = self._process.wait()
+        if self._timed_out:
+            return DeviceFailedError(
+                f"{subject} hung on {self._device!r} for more than {self._limit_s:g} s and was stopped; "
+                "try another runtime, or give it more time with --timeout"
+            )
+        how = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+        said = self._last_line()
+        return DeviceFailedError(
+            f"{subject} ended the agent on {self._device!r} with {how}{f' ({said})' if said else ''}; "
+            "try another runtime, or export the model with another scheme"
+        )
+
+    def _last_line(self) -> str:
+        self._stderr.seek(0)
+        lines = self._stderr.read().decode(errors="replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+class AgentRuntime:
+    """A `Runtime` whose graph is loaded in an agent."""
+
+    def __init__(self, agent: AgentClient, artifact: str, header: dict[str, Any]) -> None:
+        self._agent = agent
+        self._artifact = artifact
+        self._id = int(header["id"])
+        self.name = str(header["runtime"])
+        self.version = str(header["version"])
+        self.inputs = tuple(TensorSpec.from_json(spec) for spec in header["inputs"])
+        self.outputs = tuple(TensorSpec.from_json(spec) for spec in header["outputs"])
+        kernels = header["kernels"]
+        self._kernels = Kernels(str(kernels["family"]), {str(k): float(v) for k, v in kernels["shares"].items()})
+
+    def run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+        """As `Runtime.run`. Raises: DeviceFailedError: the agent died or hung."""
+        return list(self._agent.ask({"op": "run", "id": self._id}, inputs, subject=self._artifact).arrays)
+
+    def time(self, inputs: Sequence[NDArray[Any]], *, warmup: int, repeats: int) -> NDArray[np.float64]:
+        """Latencies of `repeats` runs after `warmup` others, measured there, in microseconds. Raises: as `run`."""
+        request = {"op": "time", "id": self._id, "warmup": warmup, "repeats": repeats}
+        (latencies,) = self._agent.ask(request, inputs, subject=self._artifact).arrays
+        return latencies
+
+    def kernels(self) -> Kernels:
+        return self._kernels
+
+    def close(self) -> None:
+        """Let the agent forget the graph. Raises: as `run`."""
+        self._agent.ask({"op": "close", "id": self._id}, subject=self._artifact)
+
+
+def runtimes_of(format: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Those of `names` that load `format`, the preferred one first; names that this side does not know are left out."""
+    return tuple(row.name for row in RUNTIMES.values() if row.format == format and row.name in names)
+
+
+def _error_class(kind: str) -> type[EdgeCnnError]:
+    found = getattr(errors, kind, None)
+    return found if isinstance(found, type) and issubclass(found, EdgeCnnError) else DeviceFailedError
+
+
+def _present(stream: IO[bytes] | None) -> IO[bytes]:
+    assert stream is not None, "the agent is started with pipes"
+    return stream

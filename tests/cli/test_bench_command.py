@@ -1,0 +1,105 @@
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+import edge_cnn
+from edge_cnn.cli.main import main
+
+FIELDS = {
+    "artifact", "device", "runtime", "kernels", "threads", "cold_start_ms", "p50", "p90", "p99", "peak_memory_mb",
+    "emulated",
+}  # fmt: skip
+
+
+def bench(capsys, *arguments):
+    assert main(["bench", *map(str, arguments), "--json", "--quiet", "--repeats", "30"]) == 0
+    return json.loads(capsys.readouterr().out)["results"]
+
+
+def bare(artifacts, key, folder):
+    path = folder / f"bare.{key.split('.')[1]}"
+    path.write_bytes(artifacts[key].data)
+    return path
+
+
+def test_every_artifact_of_a_bundle_is_measured_with_every_field(bundle_path, capsys):
+    results = bench(capsys, bundle_path, "--on", "local:litert", "--threads", "2")
+    assert len(results) == 2
+    for result in results:
+        assert set(result) >= FIELDS
+        assert (result["runtime"], result["threads"], result["emulated"]) == ("litert", 2, False)
+        assert 0 < result["p50"] <= result["p90"] <= result["p99"]
+        # A start takes tens of milliseconds and of MiB at the least, whatever the machine.
+        assert 10 < result["cold_start_ms"] < 60_000
+        assert 10 < result["peak_memory_mb"] < 500
+        assert result["p99"] < 1000 * result["cold_start_ms"]
+
+
+@pytest.mark.parametrize("key", ["int8.tflite", "float32.tflite", "int8.onnx"])
+def test_a_bare_file_is_measured_on_random_values(artifacts, tmp_path, capsys, key):
+    (result,) = bench(capsys, bare(artifacts, key, tmp_path))
+    assert result["artifact"].startswith("bare.")
+    assert result["p50"] > 0
+
+
+def test_reference_kernels_are_slower_than_optimized_ones(artifacts, tmp_path, capsys):
+    path = bare(artifacts, "int8.tflite", tmp_path)
+    fast, slow = bench(capsys, path, "--on", "local:litert", "--on", "local:litert-ref")
+    assert slow["p50"] > 2 * fast["p50"]
+    assert [fast["kernels"], slow["kernels"]] == ["xnnpack", "litert-ref"]
+
+
+def test_an_environment_is_measured_over_its_own_agent(artifacts, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(edge_cnn.__file__).parents[1]))
+    (result,) = bench(capsys, bare(artifacts, "int8.tflite", tmp_path), "--on", f"venv:{sys.prefix}")
+    assert result["device"] == f"venv:{sys.prefix}"
+    assert result["p50"] > 0
+
+
+def test_the_table_has_a_row_a_result_and_progress_is_on_stderr(artifacts, tmp_path, capsys):
+    assert main(["bench", str(bare(artifacts, "int8.tflite", tmp_path)), "--repeats", "5"]) == 0
+    captured = capsys.readouterr()
+    header, _, row = captured.out.splitlines()
+    assert "p50 us" in header
+    assert row.startswith("bare.tflite")
+    assert "measuring 1/1 bare.tflite on local" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["--on", "board"], 2, "known forms"),
+        (["--on", "local:onnxruntime"], 3, "no runtime for bare.tflite"),
+        (["--on", "venv:/nowhere/at/all"], 3, "python3 -m venv"),
+        (["--repeats", "0"], 2, "--repeats"),
+        (["--threads", "0"], 2, "--threads"),
+    ],
+)
+def test_bad_usage_is_one_line(artifacts, tmp_path, capsys, arguments, status, words):
+    path = bare(artifacts, "int8.tflite", tmp_path)
+    assert main(["bench", str(path), "--quiet", *arguments]) == status
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert words in err
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("cut.tflite", b"\x1c\0\0\0TFL3 and no more", "refuses cut.tflite"),
+        ("cut.onnx", b"\x08\x09 and no more", "refuses cut.onnx"),
+        ("page.tflite", b"<!doctype html>", "not a TFLite file"),
+        ("empty.onnx", b"", "is empty"),
+    ],
+)
+def test_a_broken_model_is_one_line(tmp_path, capsys, name, data, words):
+    path = tmp_path / name
+    path.write_bytes(data)
+    assert main(["bench", str(path), "--quiet"]) in (1, 2)
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert words in err
