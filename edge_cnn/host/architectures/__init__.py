@@ -1,0 +1,41 @@
+"""The architectures that a name stands for; each in a file of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edge_cnn.core.errors import InputError
+from edge_cnn.host.architectures.architecture import Architecture
+from edge_cnn.host.architectures.lenet import LENET
+from edge_cnn.host.architectures.resnet8 import RESNET8
+
+__all__ = ["ARCHITECTURES", "Architecture", "build_model", "find_architecture"]
+
+ARCHITECTURES: dict[str, Architecture] = {a.name: a for a in (LENET, RESNET8)}
+
+
+def find_architecture(name: str) -> Architecture:
+    """Raises: InputError: unknown name."""
+    if name not in ARCHITECTURES:
+        raise InputError(f"unknown architecture {name!r}; known: {', '.join(ARCHITECTURES)}")
+    return ARCHITECTURES[name]
+
+
+def build_model(name: str, image_shape: tuple[int, int, int], classes: int) -> Any:
+    """An untrained `keras.Model`, float32 (n, height, width, channels) -> scores float32 (n, classes).
+
+    Its weights come from Keras' global random state; `keras.utils.set_random_seed` makes them repeatable.
+
+    Raises:
+        InputError: unknown name, images too small, fewer than two classes.
+        UnavailableError: TensorFlow is not installed.
+    """
+    architecture = find_architecture(name)
+    if min(image_shape[:2]) < architecture.min_side:
+        raise InputError(
+            f"images of {image_shape[0]}x{image_shape[1]} pixels are too small for {name}; "
+            f"it needs at least {architecture.min_side}x{architecture.min_side}, so enlarge them"
+        )
+    if classes < 2:
+        raise InputError(f"a classifier needs at least two classes, got {classes}; add samples of another class")
+    return architecture.build(image_shape, classes)

@@ -1,0 +1,73 @@
+"""Light augmentation for small images: rotate, zoom, shift, and blur as a coarser scanner would.
+
+Pure functions of the images and a seed, in TensorFlow operations, so that they run inside the input pipeline.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edge_cnn.host.tensorflow_import import import_tensorflow
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far images are changed; each image draws its own values, uniformly.
+
+    Attributes:
+        rotation: largest angle to either side, in degrees.
+        zoom: largest change of size to either side, as a share; drawn for each axis.
+        shift: largest move to either side, as a share of the side.
+        shear: largest horizontal shear to either side, as a share of the height.
+        blur: largest weight of the blurred image in the mix, in [0, 1].
+    """
+
+    rotation: float = 12.0
+    zoom: float = 0.12
+    shift: float = 0.08
+    shear: float = 0.15
+    blur: float = 1.0
+
+
+def augment(images: Any, seed: Any, strength: Augmentation = Augmentation()) -> Any:  # frozen
+    """Change a batch of images.
+
+    Args:
+        images: tensor float32 (n, height, width, channels).
+        seed: tensor int32 (2,); the same seed gives the same changes.
+        strength: how far.
+
+    Returns:
+        tensor float32 of the same shape; what enters from outside repeats the nearest pixel.
+    """
+    tf, _ = import_tensorflow()
+    shape = tf.shape(images)
+    values = tf.random.stateless_uniform((shape[0], 7), seed, -1.0, 1.0)
+    height, width = tf.cast(shape[1], tf.float32), tf.cast(shape[2], tf.float32)
+    angle = values[:, 0] * float(np.deg2rad(strength.rotation))
+    # In the logarithm, so that growing and shrinking are equally likely.
+    zoom_x = tf.exp(values[:, 1] * float(np.log1p(strength.zoom)))
+    zoom_y = tf.exp(values[:, 2] * float(np.log1p(strength.zoom)))
+    shear = values[:, 3] * strength.shear
+    # The operation asks for the map from output to input places, here about the middle of the image.
+    xx, xy = tf.cos(angle) / zoom_x, (tf.sin(angle) + shear) / zoom_x
+    yx, yy = -tf.sin(angle) / zoom_y, tf.cos(angle) / zoom_y
+    middle_x, middle_y = (width - 1) / 2, (height - 1) / 2
+    move_x = middle_x - xx * middle_x - xy * middle_y + values[:, 4] * strength.shift * width
+    move_y = middle_y - yx * middle_x - yy * middle_y + values[:, 5] * strength.shift * height
+    zero = tf.zeros_like(angle)
+    moved = tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=tf.stack([xx, xy, move_x, yx, yy, move_y, zero, zero], axis=1),
+        output_shape=shape[1:3],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="NEAREST",
+    )
+    blurred = tf.nn.avg_pool2d(tf.nn.avg_pool2d(moved, 3, 1, "SAME"), 2, 1, "SAME")
+    # Negative draws leave the image sharp, so half of them are.
+    share = tf.maximum(values[:, 6] * strength.blur, 0.0)[:, None, None, None]
+    return moved + share * (blurred - moved)

@@ -1,0 +1,89 @@
+"""The folder that a training leaves: model, history, report, and what the model was made of."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_cnn import __version__
+from edge_cnn.core.atomic_file import replacing
+from edge_cnn.core.errors import InputError
+from edge_cnn.host.datasets import Dataset
+from edge_cnn.host.evaluation import Evaluation
+from edge_cnn.host.tensorflow_import import import_tensorflow
+from edge_cnn.host.training import TrainResult
+from edge_cnn.host.training_report import training_report
+
+MODEL, HISTORY, REPORT, TRAINING = "model.keras", "history.json", "report.html", "training.json"
+
+
+def training_record(result: TrainResult, dataset: Dataset, evaluation: Evaluation) -> dict[str, Any]:
+    """The content of `training.json`: what `export` and a reader need to know of the model beside it."""
+    tf, keras = import_tensorflow()
+    return {
+        "labels": list(result.labels),
+        "preprocessing": result.preprocessing.to_json(),
+        "architecture": result.config.architecture,
+        "data": {
+            # Where a file lies on this machine is nobody's business.
+            "name": Path(dataset.name).name,
+            "fingerprint": dataset.train.fingerprint(),
+            "source": dataset.source,
+            "licence": dataset.licence,
+        },
+        "seed": result.config.seed,
+        "config": result.config.to_json(),
+        "best_epoch": result.best_epoch,
+        "interrupted": result.interrupted,
+        "test_accuracy": evaluation.accuracy,
+        "versions": {
+            "edge_cnn": __version__,
+            "python": platform.python_version(),
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "numpy": np.__version__,
+        },
+    }
+
+
+def check_folder(folder: Path) -> None:
+    """Before any work: can `folder` be made or written to?
+
+    Raises:
+        InputError: it, or what it would stand in, is a file.
+    """
+    place = folder.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise InputError(f"--out {folder}: {place} is a file, a folder is wanted; give another name")
+
+
+def write_training(folder: Path, result: TrainResult, dataset: Dataset, evaluation: Evaluation) -> None:
+    """Write all four files into `folder`, which is made if need be; they appear when all are whole.
+
+    Raises:
+        InputError: the folder cannot be made or written to.
+        UnavailableError: matplotlib or Jinja2 is not installed.
+    """
+    record = training_record(result, dataset, evaluation)
+    report = training_report(result, evaluation, dataset.test, record)
+    history = [epoch.to_json() for epoch in result.history]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make folder {folder}: {error.strerror}; give another --out") from error
+    with contextlib.ExitStack() as stack:
+        model, *texts = (stack.enter_context(replacing(folder / n)) for n in (MODEL, HISTORY, REPORT, TRAINING))
+        result.model.save(model)
+        for path, text in zip(texts, (_json(history), report, _json(record)), strict=True):
+            path.write_text(text, encoding="utf-8")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

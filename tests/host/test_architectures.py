@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+
+from edge_cnn.core.errors import InputError
+from edge_cnn.host.architectures import ARCHITECTURES, build_model
+from edge_cnn.host.tensorflow_import import import_tensorflow
+
+
+@pytest.mark.parametrize("name", list(ARCHITECTURES))
+@pytest.mark.parametrize(("shape", "classes"), [((8, 8, 1), 2), ((28, 28, 1), 10), ((33, 21, 3), 7)])
+def test_any_size_and_class_count_gives_a_softmax_over_the_classes(name, shape, classes):
+    model = build_model(name, shape, classes)
+    scores = model(np.random.default_rng(0).random((3, *shape), np.float32), training=False).numpy()
+    assert scores.shape == (3, classes)
+    assert scores.dtype == np.float32
+    np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_resnet8_has_as_many_parameters_as_mlperf_tinys():
+    assert build_model("resnet8", (32, 32, 3), 10).count_params() == 78_666
+
+
+@pytest.mark.parametrize("name", list(ARCHITECTURES))
+def test_converters_can_fold_every_batch_norm_and_find_the_head(name):
+    _, keras = import_tensorflow()
+    model = build_model(name, (28, 28, 1), 10)
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert norms
+    for norm in norms:
+        assert isinstance(norm.input._keras_history.operation, keras.layers.Conv2D)
+    *_, head, last = model.layers
+    assert (head.name, last.name) == ("logits", "scores")
+    assert isinstance(head, keras.layers.Dense)
+    assert isinstance(last, keras.layers.Softmax)
+    assert 64 <= head.input.shape[1] <= 128
+
+
+def test_layers_are_named_alike_every_time():
+    first, second = (build_model("lenet", (28, 28, 1), 10) for _ in range(2))
+    assert [v.path for v in first.weights] == [v.path for v in second.weights]
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "classes", "said"),
+    [
+        ("vgg", (28, 28, 1), 10, "unknown architecture 'vgg'; known: lenet, resnet8"),
+        ("lenet", (28, 7, 1), 10, "images of 28x7 pixels are too small for lenet"),
+        ("lenet", (28, 28, 1), 1, "at least two classes, got 1"),
+    ],
+)
+def test_what_cannot_be_built_is_one_clear_line(name, shape, classes, said):
+    with pytest.raises(InputError, match=said):
+        build_model(name, shape, classes)

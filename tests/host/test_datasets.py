@@ -1,0 +1,123 @@
+import csv
+import dataclasses
+import gzip
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from edge_cnn.core.errors import DataError, UnavailableError
+from edge_cnn.host.datasets import DATASETS, digits, is_present, load_dataset, optdigits
+
+
+def rows_of(dataset):
+    """Pixels and label of every sample of both parts, sorted."""
+    parts = (dataset.train, dataset.test)
+    return sorted((part.images[i].tobytes(), int(part.labels[i])) for part in parts for i in range(len(part)))
+
+
+@pytest.mark.parametrize("name", list(DATASETS))
+def test_a_data_set_is_what_its_row_in_the_table_says(name):
+    entry, dataset = DATASETS[name], load_dataset(name)
+    assert is_present(name)
+    assert (len(dataset.train), len(dataset.test)) == (entry.train_samples, entry.test_samples)
+    assert (dataset.source, dataset.licence) == (entry.source, entry.licence)
+    for part in (dataset.train, dataset.test):
+        assert part.images.dtype == np.uint8
+        assert part.images.shape[1:] == entry.image_shape
+        assert part.class_names == tuple("0123456789")
+        counts = np.bincount(part.labels)
+        assert len(counts) == entry.classes
+        assert counts.max() - counts.min() <= 0.05 * len(part)
+
+
+@pytest.mark.parametrize("name", list(DATASETS))
+def test_no_image_is_in_both_parts(name):
+    dataset = load_dataset(name)
+    train = {image.tobytes() for image in dataset.train.images}
+    assert not any(image.tobytes() in train for image in dataset.test.images)
+
+
+@pytest.mark.parametrize("name", list(DATASETS))
+def test_the_split_is_always_the_same(name):
+    first, second = load_dataset(name), load_dataset(name)
+    assert first.train.fingerprint() == second.train.fingerprint()
+    assert first.test.fingerprint() == second.test.fingerprint()
+
+
+def test_digits_holds_what_a_csv_reader_finds_in_the_package():
+    with gzip.open(digits.TABLE.locate(), "rt") as file:
+        expected = sorted((bytes(map(int, row[:-1])), int(row[-1])) for row in csv.reader(file))
+    assert rows_of(load_dataset("digits")) == expected
+
+
+def test_optdigits_holds_scikit_learns_digits_in_the_frame_of_mnist():
+    from sklearn.datasets import load_digits
+
+    raw, labels = load_digits(return_X_y=True)
+    dataset = load_dataset("optdigits")
+    images = np.concatenate([dataset.train.images, dataset.test.images]).astype(float)
+    assert not images[:, :4].any()
+    assert not images[:, :, -4:].any()
+    # Enlarging keeps the mean, but for the borders: so the ink of all samples of a class tells.
+    found = np.concatenate([dataset.train.labels, dataset.test.labels])
+    for digit in range(10):
+        expected = raw[labels == digit].mean() * (255 / 16) * (20 / 28) ** 2
+        assert images[found == digit].mean() == pytest.approx(expected, rel=0.05)
+    assert np.array_equal(np.bincount(found), np.bincount(labels))
+
+
+def test_reading_imports_none_of_the_packages_that_carry_the_data():
+    code = (
+        "import sys; from edge_cnn.host.datasets import *; [load_dataset(n) for n in DATASETS]; "
+        "print([m for m in ('mlxtend', 'sklearn', 'scipy', 'pandas', 'tensorflow') if m in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "[]\n"
+    assert run.stderr == ""
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones():
+    for function in (load_dataset, is_present):
+        with pytest.raises(DataError, match=r"unknown data set 'cifar'; known: digits, optdigits"):
+            function("cifar")
+
+
+@pytest.fixture
+def packaged(tmp_path, monkeypatch):
+    """Puts a package `carrier` with the given bytes as `t.csv.gz` on the path, and returns its table."""
+
+    def make(content):
+        folder = tmp_path / "carrier"
+        folder.mkdir()
+        (folder / "__init__.py").write_text("raise AssertionError('must not be imported')")
+        if content is not None:
+            (folder / "t.csv.gz").write_bytes(content)
+        monkeypatch.syspath_prepend(tmp_path)
+        return dataclasses.replace(optdigits.TABLE, package="carrier", path="t.csv.gz", shape=(2, 3))
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (gzip.compress(b"1,2,3\n4,5,6\n"), "is not the table that this version"),
+        (gzip.compress(b"1,2,3\n4,5,999\n"), "is not the table that this version"),
+        (gzip.compress(b"1,2,3\n4,5\n"), "cannot read"),
+        (gzip.compress(b"1,2,3\n" * 50)[:-9], "cannot read"),
+        (b"not compressed", "cannot read"),
+    ],
+)
+def test_a_damaged_or_foreign_table_is_refused(packaged, content, said):
+    with pytest.raises(DataError, match=said):
+        packaged(content).read()
+
+
+def test_a_package_that_is_not_installed_is_named(packaged):
+    table = packaged(None)
+    assert table.locate() is None
+    for missing in (table, dataclasses.replace(table, package="no_such_package")):
+        with pytest.raises(UnavailableError, match=r"pip install 'edge-cnn\[host\]'"):
+            missing.read()
