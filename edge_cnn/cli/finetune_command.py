@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from edge_cnn.cli.console import PATH, Console, common_options, table
+from edge_cnn.cli.console import PATH, Console, Progress, common_options, table
 from edge_cnn.cli.model_options import model_options
 from edge_cnn.core.bundle import SUFFIX
 from edge_cnn.core.errors import InputError
@@ -71,12 +72,16 @@ def command(
         console.note(f"skipped {len(skipped)} unreadable images, {len(samples)} samples remain")
     if old is None and not (classifier.bundle and classifier.bundle.replay):
         console.note("no replay samples: what the model knew before may be forgotten; --replay DATA keeps it")
-    with (
-        console.progress("embedding", len(samples) + (len(old) if old else 0)) as embedded,
-        console.progress("training", epochs) as trained,
-    ):
+    with contextlib.ExitStack() as bars:
+        embedded = bars.enter_context(console.progress("embedding", len(samples) + (len(old) if old else 0)))
+        trained: Progress | None = None
 
         def on_epoch(epoch: EpochLoss) -> None:
+            nonlocal trained
+            if trained is None:
+                # One bar after the other: two at once overwrite each other.
+                bars.close()
+                trained = bars.enter_context(console.progress("training", epochs))
             trained(epoch.epoch, f"loss {epoch.loss:.4f} held-out {epoch.holdout_loss:.4f}")
 
         result = finetune(

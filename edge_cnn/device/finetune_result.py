@@ -96,7 +96,8 @@ class FinetuneResult:
             "float_head_accuracy": self.float_head_accuracy,
             "seed": self.seed,
             "order": self.order,
-            "optimizer": self.optimizer,
+            "optimizer": self.optimizer["name"],
+            "optimizer_settings": {key: value for key, value in self.optimizer.items() if key != "name"},
             "steps": self.steps,
             "certificate": {
                 "loss_gap_bound": self.certificate.loss_gap_bound,
