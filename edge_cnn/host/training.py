@@ -138,6 +138,11 @@ def train(
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(config.seed)
     preprocessing = preprocessing or default_preprocessing(samples)
+    if preprocessing.image_shape != samples.images.shape[1:]:
+        raise DataError(
+            f"samples have shape {samples.images.shape[1:]}, the preprocessing is for {preprocessing.image_shape}; "
+            "resize them to it"
+        )
     inputs, labels = model_inputs(samples, preprocessing), samples.labels
     model = build_model(config.architecture, preprocessing.image_shape, len(samples.class_names))
 

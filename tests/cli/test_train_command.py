@@ -80,7 +80,6 @@ def test_the_report_shows_pictures_and_numbers_and_fetches_nothing(run):
     assert f"{100 * json_of(run / 'training.json')['test_accuracy']:.1f} %" in page
 
 
-@pytest.mark.filterwarnings("default::DeprecationWarning")
 def test_export_reads_what_train_left(run, npz, tmp_path, capsys):
     words = ["--target", "rpi5", "--calibration", str(npz), "--scheme", "float32", "--golden", "4"]
     assert main(["export", str(run / "model.keras"), *words, "--out", str(tmp_path / "m.edgecnn"), "--json"]) == 0
@@ -98,6 +97,7 @@ def test_json_is_one_document_and_progress_goes_to_stderr(npz, tmp_path, capsys)
     assert re.search(r"training 2/2 loss \d\.\d+, accuracy \d+\.\d%; validation", captured.err)
 
 
+@pytest.mark.slow
 def test_the_same_seed_trains_alike_and_replaces_what_was_there(npz, tmp_path, capsys):
     histories = []
     for seed in ("5", "5", "6"):

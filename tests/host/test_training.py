@@ -6,6 +6,7 @@ import pytest
 
 from edge_cnn.core.errors import CheckFailedError, DataError, InputError
 from edge_cnn.core.labelled_images import LabelledImages
+from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.host import training
 from edge_cnn.host.evaluation import evaluate
 from edge_cnn.host.training import TrainConfig, predict_scores, train
@@ -79,6 +80,7 @@ def test_the_model_has_the_weights_with_the_lowest_loss_on_samples_that_no_updat
     assert np.mean(scores.argmax(axis=1) == held_out.labels) == pytest.approx(best.val_accuracy)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["lenet", "resnet8"])
 def test_the_same_seed_gives_the_same_weights_bit_for_bit(bars, architecture):
     configs = [TrainConfig(architecture, epochs=2, batch_size=16, seed=seed) for seed in (7, 7, 8)]
@@ -94,6 +96,7 @@ def test_every_optimizer_lowers_the_loss(bars, optimizer):
     assert history[-1].loss < 0.7 * history[0].loss
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_best_so_far(bars):
     def interrupt(record):
         if record.epoch == 2:
@@ -127,6 +130,7 @@ def test_patience_ends_a_training_that_gets_no_better(bars):
     assert len(result.history) - 1 == result.best_epoch + 2 < 60
 
 
+@pytest.mark.slow
 def test_balanced_classes_help_the_rare_one(bars):
     samples, test = bars(0, counts=(150, 150, 6)), bars(90, seed=1)
     sure = {}
@@ -207,6 +211,11 @@ def test_float_inputs_are_taken_as_they_are(bars):
     inputs = LabelledImages((samples.images / np.float32(127.5)) - 1, samples.labels, samples.class_names)
     result = train(QUICK, inputs)
     assert (result.preprocessing.mean, result.preprocessing.std) == ((127.5,), (127.5,))
+
+
+def test_samples_of_another_shape_than_the_preprocessings_are_refused(bars):
+    with pytest.raises(DataError, match=r"shape \(12, 12, 1\), the preprocessing is for \(12, 12, 3\)"):
+        train(QUICK, bars(30), preprocessing=Preprocessing(12, 12, 3))
 
 
 @pytest.mark.slow
