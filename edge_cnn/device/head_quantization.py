@@ -16,6 +16,8 @@ from edge_cnn.core.quantization import QuantizationParams, quantize
 LOGITS_MARGIN = 0.1
 """Share by which the range of the logits is widened: data on the device goes beyond what fine-tuning saw."""
 
+BIAS_LIMIT = 2**30
+"""Largest code of an int32 bias: kernels add the products to it in 32 bits."""
 
 LOGITS_FLOOR = -8.0
 """Centred logits sum to 0, so the best one is never negative and what lies under the floor is e^8 times less likely:
@@ -28,13 +30,24 @@ def relevant_range(logits: NDArray[Any]) -> tuple[float, float]:
 
 
 def quantize_weights(
-    weights: NDArray[Any], per_channel: bool, dtype: np.dtype[Any]
+    weights: NDArray[Any], per_channel: bool, dtype: np.dtype[Any], least_scales: NDArray[Any] | None = None
 ) -> tuple[NDArray[Any], QuantizationParams]:
-    """Weights (classes, features) -> codes of the same shape, and params with axis 0 if `per_channel`."""
+    """Weights (classes, features) -> codes of the same shape, and params with axis 0 if `per_channel`.
+
+    Args:
+        weights: real values (classes, features).
+        per_channel: one scale a class instead of one for all.
+        dtype: signed integer type of the codes.
+        least_scales: (classes,), what the scale of each class must not go below: a class whose weights are nearly 0
+            would get a scale so fine that its int32 bias does not fit.
+    """
     limit = min(int(np.iinfo(dtype).max), 2**15 - 1)
     peaks = np.abs(weights).max(axis=1) if per_channel else np.abs(weights).max(keepdims=True).reshape(1)
     # A class with all weights 0 still needs a positive scale.
-    scales = np.maximum(peaks / limit, np.finfo(np.float32).tiny * 2**20).astype(np.float32)
+    scales = np.maximum(peaks / limit, np.finfo(np.float32).tiny * 2**20)
+    if least_scales is not None:
+        scales = np.maximum(scales, least_scales if per_channel else least_scales.max())
+    scales = scales.astype(np.float32)
     params = QuantizationParams(tuple(float(s) for s in scales), (0,) * len(scales), axis=0 if per_channel else None)
     codes = np.clip(quantize(weights.astype(np.float64), params, np.dtype(np.int32)), -limit, limit).astype(dtype)
     return codes, params

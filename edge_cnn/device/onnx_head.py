@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from edge_cnn.core.artifact import Artifact
-from edge_cnn.core.errors import ModelError
 from edge_cnn.core.tensor_spec import TensorSpec
+from edge_cnn.device.head_fit import check_fit
 from edge_cnn.device.onnx_constants import write_constants
 from edge_cnn.device.onnx_file import OnnxModel, read_onnx
 from edge_cnn.device.onnx_head_layout import HeadLayout, ends_with_softmax, find_head
@@ -56,7 +56,7 @@ def merge_onnx_head(artifact: Artifact, head: SoftmaxHead, logits_range: tuple[f
     model = read_onnx(artifact)
     layout = find_head(model)
     info = _describe_head(model, layout)
-    _check_fit(artifact, info, head, logits_range)
+    check_fit(artifact.name, info.classes, info.features, head, logits_range)
     slots = head_slots(model, layout, info, head, logits_range)
     return replace(artifact, data=write_constants(model, slots))
 
@@ -100,17 +100,3 @@ def _float_dtype(model: OnnxModel, weights: Parameter) -> str:
     if weights.quantizers:
         return model.constants[weights.quantizers[0].input(1)].tensor.dtype
     return weights.tensor.dtype
-
-
-def _check_fit(artifact: Artifact, info: HeadInfo, head: SoftmaxHead, logits_range: tuple[float, float]) -> None:
-    wanted, got = (info.classes, info.features), tuple(head.weights.shape)
-    if got != wanted or head.bias.shape != (info.classes,):
-        raise ModelError(
-            f"the last layer of {artifact.name} has {info.classes} classes x {info.features} features, the new head "
-            f"has weights {got} and bias {tuple(head.bias.shape)}; train a head on this file's own embeddings"
-        )
-    if not (np.isfinite(head.weights).all() and np.isfinite(head.bias).all()):
-        raise ModelError("the new head holds NaN or infinity; train it again with a smaller learning rate")
-    low, high = logits_range
-    if not (np.isfinite(low) and np.isfinite(high) and low <= high):
-        raise ModelError(f"the range of the logits is {low}..{high}; give two finite numbers, the smaller one first")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge_cnn.core.errors import ModelError
 from edge_cnn.core.quantization import QuantizationParams, quantize
-from edge_cnn.device.head_quantization import bias_params, logits_params, quantize_weights
+from edge_cnn.device.head_quantization import BIAS_LIMIT, bias_params, logits_params, quantize_weights
 from edge_cnn.device.onnx_constants import Slot
 from edge_cnn.device.onnx_file import OnnxModel
 from edge_cnn.device.onnx_head_layout import HeadLayout
@@ -19,9 +19,6 @@ from edge_cnn.device.onnx_node import Node
 from edge_cnn.device.onnx_parameter import Parameter, codes_dtype, quantizer_params
 from edge_cnn.device.softmax_head import SoftmaxHead
 from edge_cnn.device.split_model import HeadInfo
-
-_BIAS_LIMIT = 2**30
-"""Largest code of an int32 bias: the kernel adds the products to it."""
 
 
 def head_slots(
@@ -79,9 +76,10 @@ def _weight_slots(
     dtype = np.dtype(info.weights_dtype)
     unsigned = dtype.kind == "u"
     signed_dtype = np.dtype(f"i{dtype.itemsize}")
-    codes, params = quantize_weights(weights, len(parameter.params.scales) > 1, signed_dtype)
+    least = None
     if layout.bias is not None and layout.bias.tensor.dtype == "int32" and info.embedding.quantization is not None:
-        codes, params = _make_room_for_bias(codes, params, weights, bias, info.embedding.quantization.scale)
+        least = np.abs(bias) / (info.embedding.quantization.scale * BIAS_LIMIT)
+    codes, params = quantize_weights(weights, len(parameter.params.scales) > 1, signed_dtype, least)
     # Unsigned weights are the same numbers with the zero point in the middle.
     middle = 2 ** (8 * dtype.itemsize - 1) if unsigned else 0
     stored = (codes.astype(np.int32) + middle).astype(dtype)
@@ -91,23 +89,6 @@ def _weight_slots(
     for node in parameter.quantizers:
         slots += _quantizer_slots(model, node, params)
     return slots, params
-
-
-def _make_room_for_bias(
-    codes: NDArray[Any],
-    params: QuantizationParams,
-    weights: NDArray[np.float64],
-    bias: NDArray[np.float64],
-    embedding_scale: float,
-) -> tuple[NDArray[Any], QuantizationParams]:
-    """Coarser weight scales where the bias would not fit int32, as in a class whose weights are nearly 0."""
-    needed = np.abs(bias) / (embedding_scale * _BIAS_LIMIT)
-    scales = np.asarray(params.scales)
-    wider = np.maximum(scales, needed if params.axis == 0 else needed.max()).astype(np.float32)
-    if (wider <= scales).all():
-        return codes, params
-    params = replace(params, scales=tuple(float(s) for s in wider))
-    return quantize(weights, params, codes.dtype), params
 
 
 def _bias_slots(
@@ -126,7 +107,7 @@ def _bias_slots(
     if dtype == np.int32:
         if weight_scales is None or info.embedding.quantization is None:
             # A float layer with a quantized bias: any scale serves, so take the finest.
-            scales = np.full(count, max(np.abs(bias).max(), np.finfo(np.float32).tiny * 2**40) / _BIAS_LIMIT)
+            scales = np.full(count, max(np.abs(bias).max(), np.finfo(np.float32).tiny * 2**40) / BIAS_LIMIT)
         else:
             scales = np.asarray(bias_params(info.embedding.quantization.scale, weight_scales).scales)
             scales = np.broadcast_to(scales, count) if count > 1 else scales.max(keepdims=True)

@@ -10,6 +10,7 @@ import numpy as np
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.errors import ModelError
 from edge_cnn.device.flatbuffer import damaged
+from edge_cnn.device.head_fit import check_fit
 from edge_cnn.device.softmax_head import SoftmaxHead
 from edge_cnn.device.split_model import HeadInfo, SplitModel
 from edge_cnn.device.tflite_file import Operator, Subgraph, TfliteModel, read_tflite
@@ -58,7 +59,7 @@ def merge_tflite_head(artifact: Artifact, head: SoftmaxHead, logits_range: tuple
     """
     model = read_tflite(artifact)
     layout = find_head(model)
-    _check_fit(artifact, layout, head, logits_range)
+    check_fit(artifact.name, layout.classes, layout.features, head, logits_range)
     data = bytearray(artifact.data)
     for patch in head_patches(model, layout, head, logits_range):
         data[patch.span[0] : patch.span[1]] = patch.content
@@ -125,17 +126,3 @@ def _drop_operators(data: bytearray, graph: Subgraph, dropped: set[int]) -> None
         raise damaged("an operator lies beyond 4 GB")
     struct.pack_into("<I", data, vector.start - 4, len(kept))
     data[vector.start : vector.start + 4 * len(kept)] = moved.astype("<u4").tobytes()
-
-
-def _check_fit(artifact: Artifact, layout: HeadLayout, head: SoftmaxHead, logits_range: tuple[float, float]) -> None:
-    wanted, got = (layout.classes, layout.features), tuple(head.weights.shape)
-    if got != wanted or head.bias.shape != (layout.classes,):
-        raise ModelError(
-            f"the last layer of {artifact.name} has {wanted[0]} classes x {wanted[1]} features, the new head has "
-            f"weights {got} and bias {tuple(head.bias.shape)}; train a head on this file's own embeddings"
-        )
-    if not (np.isfinite(head.weights).all() and np.isfinite(head.bias).all()):
-        raise ModelError("the new head holds NaN or infinity; train it again with a smaller learning rate")
-    low, high = logits_range
-    if not (np.isfinite(low) and np.isfinite(high) and low <= high):
-        raise ModelError(f"the range of the logits is {low}..{high}; give two finite numbers, the smaller one first")

@@ -12,14 +12,11 @@ from numpy.typing import NDArray
 from edge_cnn.core.errors import ModelError
 from edge_cnn.core.quantization import QuantizationParams, quantize
 from edge_cnn.device.flatbuffer import Span, Vector
-from edge_cnn.device.head_quantization import bias_params, logits_params, quantize_weights
+from edge_cnn.device.head_quantization import BIAS_LIMIT, bias_params, logits_params, quantize_weights
 from edge_cnn.device.softmax_head import SoftmaxHead
 from edge_cnn.device.tflite_file import TfliteModel
 from edge_cnn.device.tflite_head_layout import HeadLayout
 from edge_cnn.device.tflite_tensor import Tensor
-
-_BIAS_LIMIT = 2**30
-"""Largest code of the bias: kernels add the products to it in 32 bits."""
 
 _SMALLEST_MULTIPLIER = 2.0**-24
 """Smallest embedding scale x weight scale / logit scale: kernels shift by at most 31 bits. A weight that falls below a
@@ -115,12 +112,8 @@ def _weight_patches(
     embedding = layout.embedding.params if layout.embedding.dtype != "float32" else None
     if embedding is not None:
         logits = logits_params(low, high, np.dtype(layout.logits.dtype), symmetric=symmetric)
-        floors = np.maximum(np.abs(bias) / _BIAS_LIMIT, logits.scale * _SMALLEST_MULTIPLIER) / embedding.scale
-    # A class whose weights are nearly 0 would get a scale so fine that its bias does not fit: one more column, dropped
-    # again, holds the scale up.
-    padded = np.column_stack([weights, floors * np.iinfo(np.int8).max])
-    codes, params = quantize_weights(padded, old.axis == 0, np.dtype(np.int8))
-    codes = codes[:, :-1]
+        floors = np.maximum(np.abs(bias) / BIAS_LIMIT, logits.scale * _SMALLEST_MULTIPLIER) / embedding.scale
+    codes, params = quantize_weights(weights, old.axis == 0, np.dtype(np.int8), floors)
     # Unsigned weights are the same numbers with the zero point in the middle.
     middle = 128 if tensor.dtype == "uint8" else 0
     stored = (codes.astype(np.int16) + middle).astype(tensor.dtype)
