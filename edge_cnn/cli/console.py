@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -16,6 +18,10 @@ import click
 
 SECONDS_BETWEEN_LINES = 5.0
 """How often progress prints a line where there is no terminal."""
+
+
+class ReaderGoneError(Exception):
+    """Whoever read stdout has closed it; no failure."""
 
 
 class Progress(Protocol):
@@ -45,12 +51,23 @@ class Console:
 
     def result(self, document: Any, text: str) -> None:
         """The answer, on stdout: `document` as JSON with --json, else `text`."""
-        click.echo(json.dumps(document, ensure_ascii=False, allow_nan=False) if self.json else text)
+        # The status must be that of the work, also where the reader (head, less) has gone.
+        with contextlib.suppress(ReaderGoneError):
+            self.line(document, text)
 
     def line(self, document: Any, text: str) -> None:
-        """One item of a stream, flushed, on stdout."""
-        self.result(document, text)
-        sys.stdout.flush()
+        """One item of a stream, flushed, on stdout.
+
+        Raises:
+            ReaderGoneError: nobody reads any more, so further items are of no use.
+        """
+        try:
+            click.echo(json.dumps(document, ensure_ascii=False, allow_nan=False) if self.json else text)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Point stdout elsewhere, so that the interpreter's last flush is silent.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            raise ReaderGoneError from None
 
     @contextmanager
     def progress(self, label: str, total: int) -> Generator[Progress]:

@@ -83,7 +83,9 @@ def _document(demo: Demo, report: Path) -> dict[str, Any]:
 def _summary(demo: Demo, report: Path) -> str:
     latency = {row["artifact"]: row for row in demo.story.latency}
     tuned = {t.name: t for t in demo.story.tuned}
-    worst: dict[str, Any] = {row["artifact"]: row for row in reversed(demo.story.parity)}
+    worst: dict[str, Any] = {}
+    for row in sorted(demo.story.parity, key=lambda row: (not row["passed"], row["max_lsb"] or 0)):
+        worst[row["artifact"]] = row  # exported and tuned files: the last one is the worst
     rows: list[list[str]] = []
     for entry, artifact in zip(demo.bundle.manifest.artifacts, demo.bundle.artifacts, strict=True):
         story, time_row, parity = tuned.get(entry.name), latency.get(entry.name), worst[entry.name]

@@ -23,7 +23,7 @@ from edge_cnn.device.image_files import read_data
 @click.command("finetune")
 @common_options
 @model_options
-@click.option("--data", type=PATH, required=True, help="Folder with one sub-folder of images a class, or .npz.")
+@click.option("--data", type=PATH, required=True, help="Folder with one sub-folder of images a class, .npz, or name.")
 @click.option("--out", type=PATH, required=True, help="New file, of the same format as MODEL.")
 @click.option("--holdout", type=float, default=0.2, show_default=True, help="Share of the samples held out.")
 @click.option("--replay", type=PATH, help="Samples of the old task, against forgetting; default: the bundle's own.")
@@ -59,6 +59,9 @@ def command(
     skipped: list[Path] = []
 
     def read(path: Path) -> LabelledImages:
+        named = _named_data(path)
+        if named is not None:
+            return named
         return read_data(
             path,
             classifier.image_shape,
@@ -96,6 +99,8 @@ def command(
     if result.improved:
         result.classifier.save(out)
         _note_dropped(console, classifier)
+    if classifier.bundle is None and "given" in classifier.preprocessing_source:
+        console.note("the file cannot say so itself: give the same --input-range whenever you use it")
     document = result.to_json() | {
         "saved": result.improved,
         "out": str(out) if result.improved else None,
@@ -104,6 +109,13 @@ def command(
     console.result(document, _summary(result, out))
     result.check()
     return 0
+
+
+def _named_data(path: Path) -> LabelledImages | None:
+    """The training part of a data set such as `optdigits`; None where DATA is no such name."""
+    from edge_cnn.host.datasets import DATASETS, load_dataset
+
+    return load_dataset(str(path)).train if str(path) in DATASETS and not path.exists() else None
 
 
 def _check_out(model: Path, out: Path) -> None:

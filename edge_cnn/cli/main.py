@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import click
 
 from edge_cnn import __version__
+from edge_cnn.cli.console import ReaderGoneError
 from edge_cnn.core.errors import EdgeCnnError
 
 COMMANDS = {
@@ -76,10 +77,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(_one_line(error), 2, debug)
     except (click.Abort, KeyboardInterrupt):
         return _fail("interrupted", INTERRUPTED, debug)
-    except BrokenPipeError:
-        # The reader (head, less) has gone; point stdout elsewhere so that the interpreter's last flush is silent.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except ReaderGoneError:
         return 0
+    except SystemExit as error:  # click's own way out when the reader of a help text has gone
+        return error.code if isinstance(error.code, int) else 0
     except Exception as error:  # The edge of the program: whatever is left is a defect, and still one line.
         return _fail(f"internal error: {type(error).__name__}: {error}; run again with --debug", 2, debug)
 
@@ -99,4 +100,10 @@ def _fail(message: str, status: int, debug: bool) -> int:
 
 def entry_point() -> None:
     """What the `edge-cnn` script calls."""
+    for descriptor, stream in ((1, "stdout"), (2, "stderr")):
+        # Started with a closed stream, as some service managers do: Python sets it to None, and a file that is opened
+        # later would get its number.
+        if getattr(sys, stream) is None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+            setattr(sys, stream, os.fdopen(descriptor, "w"))
     sys.exit(main())

@@ -16,7 +16,7 @@ from edge_cnn.cli.console import Console, common_options
 from edge_cnn.cli.model_options import model_options
 from edge_cnn.core.errors import DataError
 from edge_cnn.device.classifier import Classifier, Predictions
-from edge_cnn.device.image_files import check_images, list_images, load_npz, read_image, read_npz
+from edge_cnn.device.image_files import check_images, class_of, list_images, load_npz, read_image, read_npz
 
 BATCH = 32
 STREAM = "-"
@@ -81,8 +81,9 @@ def _run_folder(console: Console, classifier: Classifier, folder: Path, top: int
     files = list_images(folder)
     if not files:
         raise DataError(f"{folder} holds no images; give a folder with .png, .jpg, ... files")
-    classes = {path.parent.name for path in files}
-    truth = [path.parent.name for path in files] if classes <= set(classifier.labels) else None
+    classes = [class_of(folder, path) for path in files]
+    known = [name for name in classes if name in classifier.labels]
+    truth = known if len(known) == len(files) else None
     _run_files(console, classifier, files, top, tally, truth)
 
 

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import edge_cnn
-from edge_cnn.core.errors import CheckFailedError, DeviceUnavailableError
+from edge_cnn.core.errors import CheckFailedError, DeviceUnavailableError, InputError
 
 FRAMEWORKS = ("tensorflow", "keras", "scipy", "sklearn")
 """What a device has no room for."""
+
+_MARKER = ".edge-cnn-device"
+"""A file that says that this module made the environment, whole or not."""
 
 _PROBE = (
     "import importlib.util as u, json, sys, edge_cnn, numpy;"
@@ -36,15 +39,19 @@ class DeviceEnvironment:
     path: Path
     facts: dict[str, Any]
 
-    def command(self, *arguments: str) -> list[dict[str, Any]]:
+    def command(self, *arguments: str, accept: tuple[int, ...] = (0,)) -> list[dict[str, Any]]:
         """Run `edge-cnn ARGUMENTS --json` there; one document a line of its output.
 
+        Args:
+            arguments: the command and its words.
+            accept: exit statuses that are results; 1 for a check whose failure is worth showing.
+
         Raises:
-            CheckFailedError: the command failed; its last line of stderr is the message.
+            CheckFailedError: another exit status; the last line of stderr is the message.
         """
-        words = [str(self.path / "bin" / "python"), "-m", "edge_cnn", *arguments, "--json", "--quiet"]
+        words = [str(self.path / "bin" / "python"), "-P", "-m", "edge_cnn", *arguments, "--json", "--quiet"]
         child = subprocess.run(words, capture_output=True, text=True, check=False)
-        if child.returncode != 0:
+        if child.returncode not in accept:
             said = child.stderr.strip().splitlines()
             raise CheckFailedError(
                 f"'edge-cnn {arguments[0]}' failed in {self.path} with exit status {child.returncode}: "
@@ -57,11 +64,16 @@ def make_device_environment(path: Path) -> DeviceEnvironment:
     """Make the environment at `path`, or take the one that is there.
 
     Raises:
+        InputError: something else is at `path`.
         DeviceUnavailableError: it cannot be made, or TensorFlow is in it.
     """
     facts = _probe(path)
     if facts is None:
+        if path.exists() and not (path / _MARKER).exists() and (not path.is_dir() or any(path.iterdir())):
+            # Making an environment empties its folder, and what is in there may be dear to somebody.
+            raise InputError(f"{path} exists and is no device environment that this command made; give a new folder")
         _run([sys.executable, "-m", "venv", "--clear", str(path)])
+        (path / _MARKER).touch()
         _run([str(path / "bin" / "python"), "-m", "pip", "install", "--quiet", *_what_to_install()])
         facts = _probe(path)
     if facts is None or len(facts["runtimes"]) < 2:

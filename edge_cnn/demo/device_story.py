@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_cnn.core.atomic_file import write_atomically
 from edge_cnn.core.bundle import Bundle
 from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.core.npz import pack_npz
@@ -41,7 +42,7 @@ def write_device_data(folder: Path, home: LabelledImages, tune: LabelledImages, 
     paths = (folder / "digits-test.npz", folder / "optdigits-tune.npz", folder / "optdigits-test.npz")
     for path, part in zip(paths, (home, tune, away), strict=True):
         names = np.array(part.class_names)
-        path.write_bytes(pack_npz({"x": part.images, "y": part.labels, "labels": names}))
+        write_atomically(path, pack_npz({"x": part.images, "y": part.labels, "labels": names}))
     return DeviceData(home, tune, away, *paths)
 
 
@@ -92,29 +93,33 @@ def tell_story(
     bundle_path: Path,
     bundle: Bundle,
     data: DeviceData,
+    seed: int,
     on_step: Callable[[str], None],
 ) -> DeviceStory:
     """Run, tune, verify and measure every artifact of the bundle on the device. Raises: CheckFailedError."""
     on_step("verify host against device")
-    (verified,) = device.command("verify", str(bundle_path))
+    (verified,) = device.command("verify", str(bundle_path), accept=(0, 1))
     parity = [row | {"file": bundle_path.name} for row in verified["results"]]
     tuned: list[Tuned] = []
     for entry in bundle.manifest.artifacts:
         if entry.scheme != "int8":
             continue
         on_step(f"fine-tune {entry.name} with {len(data.tune)} samples")
-        story = _tune(device, bundle_path, bundle, entry.name, data)
+        story = _tune(device, bundle_path, bundle, entry.name, data, seed)
         tuned.append(story)
-        (verified,) = device.command("verify", str(story.path))
+        (verified,) = device.command("verify", str(story.path), accept=(0, 1))
         parity += [row | {"file": story.path.name} for row in verified["results"]]
     on_step("measure latency")
     (measured,) = device.command("bench", str(bundle_path), "--repeats", str(REPEATS))
     return DeviceStory(tuple(tuned), tuple(parity), tuple(measured["results"]))
 
 
-def _tune(device: DeviceEnvironment, bundle_path: Path, bundle: Bundle, name: str, data: DeviceData) -> Tuned:
-    out = bundle_path.with_name(f"tuned-{Path(name).suffix[1:]}.edgecnn")
+def _tune(
+    device: DeviceEnvironment, bundle_path: Path, bundle: Bundle, name: str, data: DeviceData, seed: int
+) -> Tuned:
+    out = bundle_path.with_name(f"tuned-{name.replace('.', '-')}.edgecnn")
     words = ["finetune", str(bundle_path), "--artifact", name, "--data", str(data.tune_path), "--out", str(out)]
+    words += ["--seed", str(seed)]
     home_before, _ = _evaluate(device, bundle_path, name, data.home_path, bundle.manifest.labels)
     away_before, answers_before = _evaluate(device, bundle_path, name, data.away_path, bundle.manifest.labels)
     (document,) = device.command(*words)

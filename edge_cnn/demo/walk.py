@@ -117,7 +117,7 @@ def walk(
     on_step("make an environment without TensorFlow")
     device = make_device_environment(config.device_path)
     data = write_device_data(config.out, digits.test, others.train, others.test)
-    story = tell_story(device, bundle_path, bundle, data, on_step)
+    story = tell_story(device, bundle_path, bundle, data, config.seed, on_step)
     return Demo(
         training,
         len(digits.train),

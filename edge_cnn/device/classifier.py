@@ -98,6 +98,7 @@ class Classifier:
         preprocessing: from pixels to model inputs; None where the model takes no images.
         preprocessing_source: where the preprocessing comes from, for a person.
         bundle: the bundle that the artifact is from, if any.
+        threads: of the runtime.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class Classifier:
         preprocessing_source: str,
         is_probability: bool,
         bundle: Bundle | None = None,
+        threads: int = 1,
     ) -> None:
         if len(runtime.inputs) != 1 or len(runtime.outputs) != 1:
             raise ModelError(
@@ -123,6 +125,7 @@ class Classifier:
         self.preprocessing_source = preprocessing_source
         self.is_probability = is_probability
         self.bundle = bundle
+        self.threads = threads
         self._encoder = InputEncoder(preprocessing, runtime.inputs[0])
         self._decoder = OutputDecoder(runtime.outputs[0], is_probability=is_probability)
         self._run = runtime.run

@@ -32,7 +32,7 @@ class Embedder:
     def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier
         self.split: SplitModel = split_head(classifier.artifact)
-        self._backbone = open_runtime(self.split.backbone, classifier.runtime.name)
+        self._backbone = open_runtime(self.split.backbone, classifier.runtime.name, threads=classifier.threads)
 
     def codes(self, images: NDArray[Any], on_batch: Callable[[int], None] = lambda _: None) -> NDArray[Any]:
         """Images as for `Classifier.predict` -> what the backbone's output holds, (n, features), codes or floats."""

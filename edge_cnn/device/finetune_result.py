@@ -33,7 +33,10 @@ class FinetuneConfig:
 
 @dataclass(frozen=True)
 class Accuracies:
-    """Shares of right answers on data that no step saw.
+    """Shares of right answers on data that no gradient step saw.
+
+    The held-out part also chose the epoch, so that the figures after fine-tuning are slightly optimistic; for an
+    unbiased one keep samples back and classify them with the tuned file.
 
     Attributes:
         holdout_accuracy: on held-out new samples, by the file itself.

@@ -52,6 +52,12 @@ def check_samples(images: NDArray[Any], labels: NDArray[np.int64]) -> None:
         raise DataError("no class has two samples, so none can be held out; collect more")
 
 
+def rows_among(rows: NDArray[Any], others: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which of `rows` (n, features) stand bit for bit in `others` (m, features): bool (n,)."""
+    known = {row.tobytes() for row in others}
+    return np.array([row.tobytes() in known for row in rows], np.bool_)
+
+
 @dataclass(frozen=True)
 class SplitSamples:
     """Real embeddings (n, features) and labels (n,) with the rows of two disjoint parts."""

@@ -16,7 +16,7 @@ from edge_cnn.device.certificate import Certificate, loss_gap_bound
 from edge_cnn.device.classifier import Classifier
 from edge_cnn.device.embedding import Embedder
 from edge_cnn.device.finetune_result import Accuracies, FinetuneConfig, FinetuneResult
-from edge_cnn.device.finetune_samples import SplitSamples, check_samples, join, label_indices, split_samples
+from edge_cnn.device.finetune_samples import SplitSamples, check_samples, join, label_indices, rows_among, split_samples
 from edge_cnn.device.head_quantization import LOGITS_FLOOR, relevant_range
 from edge_cnn.device.head_surgery import merge_head, split_head
 from edge_cnn.device.head_training import EpochLoss, SgdConfig, TrainedHead, train_head
@@ -58,9 +58,10 @@ def finetune(
     total = len(images) + (len(replay) if replay else 0)
     codes = embedder.codes(images, lambda done: on_batch(done, total))
     new = split_samples(embedder.to_real(codes), indices, config.holdout, rng)
-    old = split_samples(
-        *_replayed(embedder, classifier, replay, lambda done: on_batch(len(images) + done, total)), config.holdout, rng
-    )
+    old_codes, old_labels = _replayed(embedder, classifier, replay, lambda done: on_batch(len(images) + done, total))
+    # A sample that was tuned with before may be held out now: training on its replayed twin would tell the answer.
+    unseen = ~rows_among(old_codes, codes)
+    old = split_samples(embedder.to_real(old_codes[unseen]), old_labels[unseen], config.holdout, rng)
 
     embeddings, targets = join(new.train, old.train)
     held, held_targets = join(new.holdout, old.holdout)
@@ -105,13 +106,19 @@ def finetune(
 
 def _replayed(
     embedder: Embedder, classifier: Classifier, replay: LabelledImages | None, on_batch: Callable[[int], None]
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Embedding codes (n, features) and labels (n,) of the old task: those given, else those stored in the bundle."""
     if replay is not None:
-        return embedder.to_real(embedder.codes(replay.images, on_batch)), replay.labels
-    stored = classifier.bundle.replay if classifier.bundle else None
-    if stored is not None and classifier.artifact.name in stored.embeddings:
-        return embedder.to_real(stored.embeddings[classifier.artifact.name]), stored.labels
-    return np.empty((0, embedder.split.info.features), np.float32), np.empty(0, np.int64)
+        names = [replay.class_names[int(label)] for label in replay.labels.tolist()]
+        return embedder.codes(replay.images, on_batch), label_indices(names, classifier.labels)
+    bundle, name = classifier.bundle, classifier.artifact.name
+    # Embeddings of other preprocessing are not what this backbone gives now.
+    if bundle is not None and bundle.manifest.preprocessing == classifier.preprocessing:
+        stored = bundle.replay
+        if stored is not None and name in stored.embeddings:
+            return stored.embeddings[name], stored.labels
+    spec = embedder.split.info.embedding
+    return np.empty((0, embedder.split.info.features), spec.numpy_dtype), np.empty(0, np.int64)
 
 
 def _accuracies(

@@ -42,11 +42,8 @@ def read_image(path: Path, image_shape: tuple[int, int, int] | None) -> NDArray[
 
     try:
         with Image.open(path) as opened:
-            image = ImageOps.exif_transpose(opened)
-            gray = image.mode in ("1", "L", "LA", "I;16") if image_shape is None else image_shape[2] == 1
-            if image.mode == "I;16":
-                # Pillow clips 16 bits to 8 instead of scaling them.
-                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+            image = _eight_bit(ImageOps.exif_transpose(opened))
+            gray = image.mode in ("1", "L", "LA") if image_shape is None else image_shape[2] == 1
             image = image.convert("L" if gray else "RGB")
             if image_shape is not None and image.size != (image_shape[1], image_shape[0]):
                 image = image.resize((image_shape[1], image_shape[0]), Image.Resampling.BILINEAR)
@@ -55,16 +52,41 @@ def read_image(path: Path, image_shape: tuple[int, int, int] | None) -> NDArray[
         raise DataError(f"no image at {path}; check the name") from None
     except UnidentifiedImageError:
         raise DataError(f"{path} is not an image that Pillow reads; convert it to PNG or JPEG") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    # A damaged file makes Pillow's decoders stumble in ways of their own: struct.error, IndexError, SyntaxError, ...
+    except Exception as error:
         raise DataError(f"cannot read image {path}: {error}; replace the file") from error
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
 
+def _eight_bit(image: Any) -> Any:
+    """An image of at most 8 bits a channel: Pillow itself clips 16 bits instead of scaling them."""
+    from PIL import Image
+
+    if image.mode == "F":
+        raise ValueError("its pixels are floats without a known range; convert it to 8 or 16 bits")
+    if image.mode != "I" and not image.mode.startswith("I;16"):
+        return image
+    values = np.asarray(image)
+    # Mode I is what Pillow makes of 16-bit PGM; a file with small values only cannot be told from an 8-bit one.
+    wide = image.mode != "I" or int(values.max(initial=0)) > 255
+    return Image.fromarray((values >> 8 if wide else values).clip(0, 255).astype(np.uint8))
+
+
 def list_images(folder: Path) -> list[Path]:
-    """Image files below `folder`, by suffix, in order of their names, hidden ones left out."""
+    """Image files below `folder`, by suffix, in order of their names; hidden files and folders are left out."""
     return sorted(
-        p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()
+        p
+        for p in folder.rglob("*")
+        if p.suffix.lower() in SUFFIXES
+        and not any(part.startswith(".") for part in p.relative_to(folder).parts)
+        and p.is_file()
     )
+
+
+def class_of(folder: Path, path: Path) -> str | None:
+    """The class of an image: the sub-folder of `folder` that it lies in, however deep; None for one in none."""
+    parts = path.relative_to(folder).parts
+    return parts[0] if len(parts) > 1 else None
 
 
 def read_data(
@@ -96,8 +118,7 @@ def read_data(
 def _read_folder(
     folder: Path, image_shape: tuple[int, int, int] | None, class_names: tuple[str, ...] | None, on_skip: OnSkip
 ) -> LabelledImages:
-    classes = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-    files = [(name, path) for name in classes for path in list_images(folder / name)]
+    files = [(name, path) for path in list_images(folder) if (name := class_of(folder, path)) is not None]
     if not files:
         raise DataError(f"{folder} holds no images in sub-folders; make one sub-folder of images a class")
     used = tuple(dict.fromkeys(name for name, _ in files))

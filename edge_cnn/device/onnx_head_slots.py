@@ -44,7 +44,7 @@ def head_slots(
     elif np.abs(bias).max() > _unnoticeable(layout, low, high):
         raise ModelError(
             f"{layout.node.describe()} has no bias, but the new head has one up to {np.abs(bias).max():.4g}; "
-            "train without a bias, or export a model with one"
+            "export a model whose last layer has a bias"
         )
     slots += _activation_slots(model, layout.logits, low, high, symmetric=symmetric)
     # Before the bias is added the range is that of the logits less the bias of whichever class.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from edge_cnn.core.artifact import ONNX, Artifact, read_artifact
 from edge_cnn.core.bundle import SUFFIX, Bundle, read_bundle
 from edge_cnn.core.errors import InputError, ModelError, RuntimeUnavailableError
 from edge_cnn.core.preprocessing import Preprocessing, input_range
+from edge_cnn.core.protocols import Runtime
 from edge_cnn.core.tensor_spec import TensorSpec
 from edge_cnn.device.classifier import Classifier
 from edge_cnn.device.model_input import image_shape
@@ -101,6 +103,7 @@ def classifier_of_bundle(
         preprocessing_source=source,
         is_probability=ends_with_softmax(artifact, opened.outputs),
         bundle=bundle,
+        threads=threads,
     )
 
 
@@ -126,10 +129,10 @@ def classifier_of_file(
         elif normalization is not None:
             preprocessing, source = Preprocessing(*shape, *normalization), "the file's metadata"
         else:
-            preprocessing, source = _preprocessing_of_quantization(opened.inputs[0], shape)
-    classes = opened.outputs[0].shape[-1] if opened.outputs and opened.outputs[0].shape else -1
-    if labels is None or (classes > 0 and len(labels) != classes):
-        labels = tuple(str(i) for i in range(max(classes, 0)))
+            preprocessing, source = _preprocessing_of_quantization(_input_codes(artifact, opened.inputs[0]), shape)
+    classes = count_classes(artifact, opened)
+    if labels is None or len(labels) != classes:
+        labels = tuple(str(i) for i in range(classes))
     return Classifier(
         artifact,
         opened,
@@ -137,7 +140,36 @@ def classifier_of_file(
         preprocessing,
         preprocessing_source=source,
         is_probability=ends_with_softmax(artifact, opened.outputs),
+        threads=threads,
     )
+
+
+def count_classes(artifact: Artifact, runtime: Runtime) -> int:
+    """How many scores the graph's output holds for one sample.
+
+    Raises:
+        ModelError: it has several inputs or outputs, gives class indices instead of scores, or a single value.
+    """
+    if len(runtime.inputs) != 1 or len(runtime.outputs) != 1:
+        raise ModelError(
+            f"{artifact.name} has {len(runtime.inputs)} inputs and {len(runtime.outputs)} outputs; "
+            "a classifier has one of each"
+        )
+    spec = runtime.outputs[0]
+    dimensions = spec.shape[1:]
+    if not dimensions or min(dimensions) < 1:
+        # The file does not say: one inference on zeros does.
+        entry = runtime.inputs[0]
+        zeros = np.zeros([max(d, 1) for d in entry.shape], entry.numpy_dtype)
+        dimensions = runtime.run((zeros,))[0].shape[1:]
+    classes = math.prod(dimensions)
+    if spec.quantization is None and spec.numpy_dtype.kind not in "f":
+        raise ModelError(f"{artifact.name} gives {spec.dtype} {spec.shape} instead of scores; export it without ArgMax")
+    if classes < 2:
+        raise ModelError(
+            f"{artifact.name} gives {classes} value a sample, a classifier one a class; export it with two outputs"
+        )
+    return classes
 
 
 def ends_with_softmax(artifact: Artifact, outputs: tuple[TensorSpec, ...]) -> bool:
@@ -158,6 +190,15 @@ def _preprocessing_of_range(low_high: tuple[float, float], shape: tuple[int, int
     return input_range(low_high[0], low_high[1], shape), "the given input range"
 
 
+def _input_codes(artifact: Artifact, spec: TensorSpec) -> TensorSpec:
+    """The tensor that the pixels become codes in: the input itself, or what a quantizer right behind it writes."""
+    if spec.quantization is not None:
+        return spec
+    from edge_cnn.device.input_quantizer import quantized_input
+
+    return quantized_input(artifact) or spec
+
+
 def _preprocessing_of_quantization(spec: TensorSpec, shape: tuple[int, int, int]) -> tuple[Preprocessing, str]:
     quantization = spec.quantization
     if quantization is not None and len(quantization.scales) == 1 and spec.numpy_dtype.kind in "iu":
@@ -167,7 +208,10 @@ def _preprocessing_of_quantization(spec: TensorSpec, shape: tuple[int, int, int]
         for known_low, known_high in KNOWN_RANGES:
             slack = RANGE_TOLERANCE * (known_high - known_low)
             if abs(low - known_low) <= slack and abs(high - known_high) <= slack:
-                return input_range(known_low, known_high, shape), "the range of the input quantization"
+                source = "the range of the input quantization"
+                if (known_low, quantization.zero_point) == (-1.0, 0):
+                    source += "; it is symmetric, so 0..1 is as likely: --input-range 0,1 says so"
+                return input_range(known_low, known_high, shape), source
     return input_range(0.0, 255.0, shape), "the default, for want of metadata; --input-range LO,HI overrides it"
 
 

@@ -8,6 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
+
 from edge_cnn.core.artifact import TFLITE, Artifact, read_artifact
 from edge_cnn.core.errors import EdgeCnnError
 from edge_cnn.device.runtimes import RUNTIMES, open_runtime
@@ -42,7 +44,8 @@ def known_wrong(artifact: Artifact, runtime: str) -> str | None:
 
 
 def _load_in_child(path: Path, runtime: str) -> str:
-    command = [sys.executable, "-m", "edge_cnn.device.runtime_check", str(path), runtime]
+    # -P: the folder that the command runs in must not come first on the import path.
+    command = [sys.executable, "-P", "-m", "edge_cnn.device.runtime_check", str(path), runtime]
     try:
         child = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:
@@ -58,10 +61,12 @@ def _main() -> int:
     path, runtime = sys.argv[1:]
     try:
         loaded = open_runtime(read_artifact(Path(path)), runtime)
+        # Some files load and fail on the first inference, so run one on zeros; a dynamic dimension is taken as 1.
+        zeros = [np.zeros([max(d, 1) for d in spec.shape], spec.numpy_dtype) for spec in loaded.inputs]
+        loaded.run(zeros)
     except EdgeCnnError as error:
         sys.stdout.write(str(error).removeprefix(f"{runtime} refuses {Path(path).name}: "))
         return 1
-    del loaded
     return 0
 
 

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.bundle import Bundle
+from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.core.quantization import dequantize
 from edge_cnn.core.samples import GoldenSamples, ReplaySamples
 from edge_cnn.core.tolerance import default_tolerances
 from edge_cnn.device.classifier import Classifier
 from edge_cnn.device.embedding import Embedder
+from edge_cnn.device.finetune_samples import rows_among
 from edge_cnn.device.head_surgery import split_head
 from edge_cnn.device.model_input import to_model_input
 from edge_cnn.device.runtimes import open_runtime, reference_runtime
@@ -27,7 +29,7 @@ NEW_REPLAY_PER_CLASS = 30
 def file_logits(artifact: Artifact, classifier: Classifier, images: NDArray[Any]) -> NDArray[np.float32]:
     """Logits (n, classes) that `artifact` itself computes, in the classifier's runtime, as real values."""
     split = split_head(artifact)
-    runtime = open_runtime(split.logits_view, classifier.runtime.name)
+    runtime = open_runtime(split.logits_view, classifier.runtime.name, threads=classifier.threads)
     (output,) = runtime.run((classifier.encode(images),))
     output = output.reshape(len(images), -1)
     quantization = split.info.logits.quantization
@@ -55,10 +57,10 @@ def reopen_tuned(
         new: labels and embedding codes of the training samples.
         provenance: what the manifest tells of this fine-tuning.
     """
-    runtime = open_runtime(merged, classifier.runtime.name)
+    runtime = open_runtime(merged, classifier.runtime.name, threads=classifier.threads)
     bundle = None
     if classifier.bundle is not None:
-        bundle = _tuned_bundle(classifier.bundle, merged, head, embedder, new, provenance)
+        bundle = _tuned_bundle(classifier.bundle, classifier.preprocessing, merged, head, embedder, new, provenance)
     return Classifier(
         merged,
         runtime,
@@ -67,11 +69,13 @@ def reopen_tuned(
         preprocessing_source=classifier.preprocessing_source,
         is_probability=classifier.is_probability,
         bundle=bundle,
+        threads=classifier.threads,
     )
 
 
 def _tuned_bundle(
     base: Bundle,
+    preprocessing: Preprocessing | None,
     merged: Artifact,
     head: SoftmaxHead,
     embedder: Embedder,
@@ -90,14 +94,17 @@ def _tuned_bundle(
         ),
         host_accuracy=None,
     )
+    # --input-range may have overridden what the base says, and the new head was trained with that.
+    preprocessing = preprocessing or base.manifest.preprocessing
     manifest = replace(
         base.manifest.with_artifacts(entry),
+        preprocessing=preprocessing,
         host_accuracy=None,
         provenance=base.manifest.provenance | {"finetuned": provenance},
     )
     golden = None
     if base.golden is not None:
-        inputs = to_model_input(base.golden.inputs, base.manifest.preprocessing, reference.inputs[0])
+        inputs = to_model_input(base.golden.inputs, preprocessing, reference.inputs[0])
         logits = open_runtime(split_head(merged).logits_view, reference_runtime(merged.format))
         embeddings = embedder.to_real(embedder.codes(base.golden.inputs))
         golden = GoldenSamples(
@@ -107,7 +114,12 @@ def _tuned_bundle(
             {merged.name: reference.run((inputs,))[0]},
             {merged.name: logits.run((inputs,))[0]},
         )
-    return Bundle(manifest, (merged,), golden, _extended(base.replay, merged.name, new))
+    return Bundle(
+        manifest,
+        (merged,),
+        golden,
+        _extended(base.replay if preprocessing == base.manifest.preprocessing else None, merged.name, new),
+    )
 
 
 def _extended(stored: ReplaySamples | None, name: str, new: ReplaySamples) -> ReplaySamples:
@@ -117,6 +129,8 @@ def _extended(stored: ReplaySamples | None, name: str, new: ReplaySamples) -> Re
     )
     labels, codes = new.labels[rows], new.embeddings[name][rows]
     if stored is not None and name in stored.embeddings:
-        labels = np.concatenate([stored.labels, labels])
-        codes = np.concatenate([stored.embeddings[name], codes])
+        # A sample that was tuned with before is there already.
+        fresh = ~rows_among(codes, stored.embeddings[name])
+        labels = np.concatenate([stored.labels, labels[fresh]])
+        codes = np.concatenate([stored.embeddings[name], codes[fresh]])
     return ReplaySamples(labels, {name: codes})

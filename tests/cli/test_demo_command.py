@@ -70,6 +70,16 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path, capsys):
     assert "give a folder" in capsys.readouterr().err
 
 
+def test_a_folder_with_somebodys_files_is_never_emptied(tmp_path):
+    from edge_cnn.core.errors import InputError
+    from edge_cnn.demo.device_environment import make_device_environment
+
+    (tmp_path / "thesis.txt").write_text("dear")
+    with pytest.raises(InputError, match="give a new folder"):
+        make_device_environment(tmp_path)
+    assert (tmp_path / "thesis.txt").read_text() == "dear"
+
+
 def test_an_environment_with_a_training_framework_is_no_device(tmp_path):
     import sys
 

@@ -17,7 +17,7 @@ def test_a_file_shows_ops_tensors_head_and_runtimes(artifacts, tmp_path, capsys,
     assert document["head"]["classes"] == 10
     assert set(document["runtimes"].values()) == {"runs"}
     convolutions = [op for op in document["ops"] if op["name"] in ("CONV_2D", "Conv")]
-    assert convolutions[0]["count"] == 3
+    assert convolutions[0]["count"] == 4
     assert all(op["version"] >= 1 for op in document["ops"])
 
 

@@ -139,6 +139,48 @@ def test_a_truncated_model_is_one_clear_error(artifacts, key):
         classifier_of_file(Artifact(whole.name, whole.format, whole.data[: len(whole.data) // 2]))
 
 
+def onnx_of(text: str) -> Artifact:
+    import onnx
+
+    model = onnx.helper.make_model(onnx.parser.parse_graph(text), opset_imports=[onnx.helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    return Artifact("m.onnx", "onnx", model.SerializeToString())
+
+
+def test_scores_may_have_more_dimensions_than_two():
+    graph = """g (float[N,3,2,2] x) => (float[N,3,1,1] y) {
+        pooled = GlobalAveragePool (x)
+        y = Softmax <axis = 1> (pooled)
+    }"""
+    classifier = classifier_of_file(onnx_of(graph))
+    assert classifier.labels == ("0", "1", "2")
+    assert classifier.predict(np.full((1, 2, 2, 3), [0, 9, 1], np.uint8)).labels == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("graph", "said"),
+    [
+        ("g (float[N,3,4,4] x) => (int64[N,1,4,4] y) { y = ArgMax <axis = 1> (x) }", "without ArgMax"),
+        ("g (float[N,1] x) => (float[N,1] y) { y = Sigmoid(x) }", "1 value a sample"),
+        ("g (float[N,3] x) => (float[N,3] y, float[N,3] z) { y = Relu(x) z = Relu(x) }", "2 outputs"),
+    ],
+)
+def test_what_gives_no_scores_is_no_classifier(graph, said):
+    with pytest.raises(ModelError, match=said):
+        classifier_of_file(onnx_of(graph))
+
+
+def test_the_range_of_a_bare_qdq_file_comes_from_its_first_quantizer(onnx_cpu_int8, digits_split):
+    import onnx
+
+    model = onnx.load_from_string(onnx_cpu_int8.data)
+    del model.metadata_props[:]
+    bare = classifier_of_file(Artifact("bare.onnx", "onnx", model.SerializeToString()))
+    assert bare.preprocessing_source == "the range of the input quantization"
+    images = digits_split[1].images[:50]
+    np.testing.assert_array_equal(bare.predict(images).scores, classifier_of_file(onnx_cpu_int8).predict(images).scores)
+
+
 def test_several_threads_give_the_same_answers(bundle_path, digits_split):
     images = digits_split[1].images[:20]
     one, two = (open_classifier(bundle_path, threads=n).predict(images).scores for n in (1, 2))

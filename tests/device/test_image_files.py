@@ -1,3 +1,5 @@
+import contextlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -48,6 +50,42 @@ def test_sixteen_bit_gray_is_scaled_not_clipped(tmp_path):
     assert read_image(tmp_path / "a.png", None)[0, 0, 0] == 0x80
 
 
+@pytest.mark.parametrize("name", ["a.pgm", "a.png", "little.tiff", "big.tiff"])
+def test_sixteen_bits_are_scaled_in_every_format(tmp_path, name):
+    ramp = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
+    if name == "a.pgm":
+        (tmp_path / name).write_bytes(b"P5 8 8 65535\n" + ramp.astype(">u2").tobytes())
+    elif name == "big.tiff":
+        Image.frombytes("I;16B", (8, 8), ramp.astype(">u2").tobytes()).save(tmp_path / name)
+    else:
+        Image.fromarray(ramp).save(tmp_path / name)
+    np.testing.assert_array_equal(read_image(tmp_path / name, None)[:, :, 0], ramp >> 8)
+
+
+def test_float_images_are_refused(tmp_path):
+    Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "a.tiff")
+    with pytest.raises(DataError, match="floats"):
+        read_image(tmp_path / "a.tiff", None)
+
+
+def test_damaged_images_are_data_errors_whatever_the_decoder_stumbles_over(tmp_path):
+    image = Image.fromarray(PIXELS[0])
+    exif = image.getexif()
+    exif[0x0112] = 6
+    rng = np.random.default_rng(0)
+    for suffix in (".jpg", ".png", ".gif", ".tiff", ".webp"):
+        path = tmp_path / f"a{suffix}"
+        image.save(path, **({"exif": exif} if suffix in (".jpg", ".webp") else {}))
+        whole = path.read_bytes()
+        for _ in range(40):
+            damaged = bytearray(whole)
+            for position in rng.integers(2, len(whole), 8):
+                damaged[position] = int(rng.integers(256))
+            path.write_bytes(bytes(damaged))
+            with contextlib.suppress(DataError):
+                read_image(path, (6, 5, 3))
+
+
 def test_an_unreadable_image_among_good_ones_is_named_and_skipped(tmp_path):
     folder = make_folder(tmp_path)
     (folder / "cat" / "bad.png").write_bytes(b"not an image")
@@ -89,6 +127,8 @@ def test_hidden_files_and_other_suffixes_are_no_images(tmp_path):
     folder = make_folder(tmp_path)
     (folder / "cat" / ".DS_Store").write_bytes(b"x")
     (folder / "cat" / "notes.txt").write_text("x")
+    (folder / "cat" / ".thumbs").mkdir()
+    Image.fromarray(PIXELS[0]).save(folder / "cat" / ".thumbs" / "t.png")
     assert len(list_images(folder)) == 6
 
 
