@@ -1,19 +1,29 @@
 # make demo   builds .venv and walks the whole road on real digits
 # make test   builds .venv and passes every test that this machine can run
 # make setup | check | bench | device-envs | clean
-# Needs Python 3.11 or newer, make, and PyPI. PYTHON=python3.12 chooses another interpreter.
+# Needs Python 3.11 to 3.13, make, and PyPI; not a Mac with Intel. PYTHON=python3.12 chooses another interpreter.
 
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST_ARGS ?=
+
+# What there are no wheels for is told in one line here, not in pages by pip.
+define CHECK_PYTHON
+import platform, sys
+version = sys.version_info[:2]
+if not (3, 11) <= version < (3, 14):
+    sys.exit("error: Python 3.11 to 3.13 is needed (TensorFlow has no wheel for others), got %d.%d; set PYTHON=python3.12 or the like" % version)
+if (sys.platform, platform.machine()) == ("darwin", "x86_64"):
+    sys.exit("error: TensorFlow, LiteRT and ONNX Runtime have no wheels for macOS on x86_64; use a Mac with Apple silicon and its arm64 Python, or Linux")
+endef
+export CHECK_PYTHON
 
 .PHONY: setup demo test check bench device-envs clean
 
 setup: .venv/.ready
 
 .venv/.ready: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "error: Python 3.11 or newer is needed, got $$($(PYTHON) --version); set PYTHON=python3.12 or the like"; exit 2; }
+	@$(PYTHON) -c "$$CHECK_PYTHON"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[host]' --group dev
@@ -29,8 +39,14 @@ device-envs: .venv-device/.ready .venv-tflite/.ready
 
 # tflite-runtime has wheels up to Python 3.11 on Linux only; elsewhere its tests are skipped, which they report.
 .venv-tflite/.ready: pyproject.toml
-	$(PYTHON) -m venv .venv-tflite
-	-.venv-tflite/bin/python -m pip install --quiet -e '.[tflite]'
+	@if $(PYTHON) -c 'import sys; sys.exit(sys.platform != "linux" or sys.version_info >= (3, 12))'; then \
+	  $(PYTHON) -m venv .venv-tflite && \
+	  { .venv-tflite/bin/python -m pip install --quiet -e '.[tflite]' || \
+	    echo "note: tflite-runtime could not be installed in .venv-tflite; its tests are skipped"; }; \
+	else \
+	  echo "note: no .venv-tflite: tflite-runtime has wheels for Python 3.11 on Linux only; its tests are skipped"; \
+	  mkdir -p .venv-tflite; \
+	fi
 	@touch $@
 
 demo: setup

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from edge_cnn.core.errors import DataError
 from edge_cnn.core.labelled_images import LabelledImages, stratified_sample
-from edge_cnn.core.preprocessing import Preprocessing, normalize
+from edge_cnn.core.preprocessing import Preprocessing
+from edge_cnn.host.training_input import model_inputs
 
 DEFAULT_SAMPLES = 500
 MIN_SAMPLES = 20
@@ -68,22 +69,3 @@ def choose_calibration(
             f"the {len(inputs)} calibration samples are all the same, so they say nothing of the ranges; give real data"
         )
     return Calibration(inputs)
-
-
-def model_inputs(images: NDArray[Any], preprocessing: Preprocessing) -> NDArray[np.float32]:
-    """uint8 pixels normalized, or float inputs as they are: float32 (n, height, width, channels).
-
-    Raises:
-        DataError: another shape than the model's, NaN or infinity.
-    """
-    if images.shape[1:] != preprocessing.image_shape:
-        raise DataError(
-            f"the data has images of shape {images.shape[1:]}, the model takes {preprocessing.image_shape}; "
-            "resize them or give the data that the model was trained on"
-        )
-    if images.dtype == np.uint8:
-        return normalize(images, preprocessing)
-    bad = np.flatnonzero(~np.isfinite(images).reshape(len(images), -1).all(axis=1))
-    if len(bad):
-        raise DataError(f"{len(bad)} samples hold NaN or infinity, the first is number {bad[0]}; clean the data")
-    return images.astype(np.float32)

@@ -9,6 +9,7 @@ from typing import Any
 from converters.converter_output import silent_step
 from converters.model_loading import SourceModel
 from converters.onnx_cleanup import name_by_order, settle_reshapes
+from edge_cnn.host.tensorflow_import import import_tensorflow
 
 OPSET = 17
 """What every runtime of the targets reads; tf2onnx stops at 18."""
@@ -40,7 +41,7 @@ def convert_to_onnx_float32(source: SourceModel) -> bytes:
 
 
 def _from_tensorflow(source: SourceModel) -> Any:
-    import tensorflow as tf
+    tf, _ = import_tensorflow()
     import tf2onnx
 
     spec = tf.TensorSpec((None, *source.image_shape), tf.float32, name=INPUT)

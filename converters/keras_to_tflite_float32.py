@@ -6,6 +6,7 @@ from typing import Any
 
 from converters.converter_output import silent_step
 from converters.model_loading import SourceModel
+from edge_cnn.host.tensorflow_import import import_tensorflow
 
 
 def convert_to_tflite_float32(source: SourceModel) -> bytes:
@@ -23,7 +24,7 @@ def tflite_converter(source: SourceModel) -> Any:
 
     The batch is fixed to 1: a dynamic one would turn Flatten into five operators that compute its shape at run time.
     """
-    import tensorflow as tf
+    tf, _ = import_tensorflow()
 
     height, width, channels = source.image_shape
     module = tf.Module()

@@ -9,6 +9,7 @@ from converters.calibration import Calibration
 from converters.converter_output import silent_step
 from converters.keras_to_tflite_float32 import tflite_converter
 from converters.model_loading import SourceModel
+from edge_cnn.host.tensorflow_import import import_tensorflow
 
 
 def convert_to_tflite_int8(source: SourceModel, calibration: Calibration) -> bytes:
@@ -23,8 +24,7 @@ def convert_to_tflite_int8(source: SourceModel, calibration: Calibration) -> byt
             yield [calibration.inputs[i : i + 1]]
 
     with silent_step(f"converting {source.name} to TFLite int8"):
-        import tensorflow as tf
-
+        tf, _ = import_tensorflow()
         converter = tflite_converter(source)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = representative

@@ -66,6 +66,8 @@ def load_source_model(path: Path) -> SourceModel:
     image_shape = _image_shape(path, input_shape)
     if len(output_shape) != 2 or not output_shape[1] or output_shape[1] < 2:
         raise ModelError(f"{path} has output shape {output_shape}, a classifier has (n, classes); give a classifier")
+    with silent_step(f"running {path}"):
+        _try_batch(path, function, input_shape, image_shape)
     beside = path.with_name(TRAINING_FILE)
     labels, preprocessing, training = _read_training(beside) if beside.is_file() else (None, None, {})
     if labels is not None and len(labels) != output_shape[1]:
@@ -136,15 +138,18 @@ def _load_keras(path: Path) -> _Loaded:
 
 def _function_of_keras(model: Any) -> _Loaded:
     tf, _ = import_tensorflow()
-    shape = model.input_shape
-    if not isinstance(shape, tuple):
-        raise ModelError(f"the model has {len(shape)} inputs, a classifier has one; give a classifier")
+    shape, output_shape = model.input_shape, model.output_shape
+    # Several tensors have a list or a dict of shapes, which Keras may also give as a tuple of shapes.
+    for kind, found in (("inputs", shape), ("outputs", output_shape)):
+        if not isinstance(found, tuple) or any(isinstance(part, tuple) for part in found):
+            raise ModelError(f"the model has {len(found)} {kind}, a classifier has one; give a classifier")
     # A fresh function, not the model's own: a reloaded model must be called once before it can be exported.
     function = tf.function(
-        lambda inputs: model(inputs, training=False),
+        # A model may be made to return its one output in a list or a dict.
+        lambda inputs: tf.nest.flatten(model(inputs, training=False))[0],
         input_signature=[tf.TensorSpec((None, *shape[1:]), tf.float32, name="input")],
     )
-    return function, shape, tuple(model.output_shape)
+    return function, shape, output_shape
 
 
 def _load_saved_model(path: Path) -> _Loaded:
@@ -172,6 +177,26 @@ def _load_saved_model(path: Path) -> _Loaded:
     # The signature alone does not keep the variables alive.
     function.loaded = loaded  # type: ignore[attr-defined]
     return function, shape, tuple(output_spec.shape)
+
+
+def _try_batch(path: Path, function: Any, input_shape: tuple[Any, ...], image_shape: tuple[int, int, int]) -> None:
+    """Run one image more than the batch says: a graph may have its size built in, and then fails on others.
+
+    Raises:
+        ModelError: it fails.
+    """
+    count = (input_shape[0] or 1) + 1
+    try:
+        np.asarray(function(np.zeros((count, *image_shape), np.float32)))
+    # TensorFlow raises InvalidArgumentError or another OpError when it runs, ValueError or TypeError when it traces.
+    except Exception as error:
+        if input_shape[0] is not None:
+            raise ModelError(
+                f"{path} takes batches of {input_shape[0]} only, export needs any number of images; "
+                "save it again with None for the batch"
+            ) from error
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise ModelError(f"{path} fails on a batch of {count} images: {reason[:300]}; save it again") from error
 
 
 def _image_shape(path: Path, shape: tuple[Any, ...]) -> tuple[int, int, int]:

@@ -6,10 +6,9 @@ import json
 from collections.abc import Sequence
 
 from edge_cnn.core.preprocessing import Preprocessing
+from edge_cnn.device.onnx_metadata import LABELS, PREPROCESSING
 
-LABELS_KEY = "edge_cnn.labels"
-PREPROCESSING_KEY = "edge_cnn.preprocessing"
-PRODUCER_KEY = "producer"
+PRODUCER = "producer"
 
 
 def add_onnx_metadata(model: bytes, *, labels: Sequence[str], preprocessing: Preprocessing, producer: str) -> bytes:
@@ -25,9 +24,9 @@ def add_onnx_metadata(model: bytes, *, labels: Sequence[str], preprocessing: Pre
 
     proto = onnx.ModelProto.FromString(model)
     values = {
-        LABELS_KEY: json.dumps(list(labels), ensure_ascii=False),
-        PREPROCESSING_KEY: json.dumps(preprocessing.to_json(), sort_keys=True),
-        PRODUCER_KEY: producer,
+        LABELS: json.dumps(list(labels), ensure_ascii=False),
+        PREPROCESSING: json.dumps(preprocessing.to_json(), sort_keys=True),
+        PRODUCER: producer,
     }
     kept = [prop for prop in proto.metadata_props if prop.key not in values]
     del proto.metadata_props[:]

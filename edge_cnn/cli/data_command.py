@@ -9,6 +9,7 @@ import click
 import numpy as np
 
 from edge_cnn.cli.console import PATH, Console, common_options, table
+from edge_cnn.cli.output_path import check_file
 from edge_cnn.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,10 +41,7 @@ def _save(console: Console, name: str, out: Path, part: str) -> None:
     from edge_cnn.core.npz import pack_npz
     from edge_cnn.host.datasets import load_dataset
 
-    if out.suffix.lower() != ".npz":
-        raise InputError(f"--out {out}: data is saved as .npz, so give a name ending with .npz")
-    if not out.absolute().parent.is_dir():
-        raise InputError(f"--out {out}: folder {out.absolute().parent} does not exist; make it first")
+    check_file(out, [".npz"])
     samples = _part(load_dataset(name), part)
     arrays: dict[str, Any] = {"x": samples.images, "y": samples.labels, "labels": np.array(samples.class_names)}
     data = pack_npz(arrays)

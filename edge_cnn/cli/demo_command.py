@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_cnn.cli.console import PATH, Console, common_options, table
+from edge_cnn.cli.output_path import check_folder
 from edge_cnn.core.atomic_file import write_atomically
-from edge_cnn.core.errors import InputError
 
 if TYPE_CHECKING:
     from edge_cnn.demo.walk import Demo
@@ -30,8 +30,7 @@ def command(console: Console, out: Path, device_venv: Path | None, quick: bool) 
     from edge_cnn.demo.report import render_report
     from edge_cnn.demo.walk import QUICK_EPOCHS, DemoConfig, epochs_of, walk
 
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out} is a file; give a folder")
+    check_folder(out)
     out.mkdir(parents=True, exist_ok=True)
     config = DemoConfig(out, device_venv or out / "device", console.seed, QUICK_EPOCHS if quick else None)
     began = time.monotonic()

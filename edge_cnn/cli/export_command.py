@@ -9,8 +9,8 @@ import click
 
 from edge_cnn.cli.console import PATH, Console, common_options, table
 from edge_cnn.cli.model_options import INPUT_RANGE
+from edge_cnn.cli.output_path import check_file
 from edge_cnn.core.bundle import SUFFIX, Bundle
-from edge_cnn.core.errors import InputError
 
 if TYPE_CHECKING:
     from converters.export import Progress
@@ -49,7 +49,7 @@ def command(
     from converters.recipes import plan_artifacts
 
     # What the command line alone tells is checked before TensorFlow is imported, which takes seconds.
-    _check_out(out)
+    check_file(out, [SUFFIX])
     plan_artifacts(targets, schemes)
 
     from converters.model_loading import load_source_model
@@ -98,13 +98,6 @@ def command(
     document = _document(bundle, out) | {"skipped": [str(path) for path in skipped]}
     console.result(document, _summary(bundle, out, len(dataset.test)))
     return 0
-
-
-def _check_out(out: Path) -> None:
-    if out.suffix.lower() != SUFFIX:
-        raise InputError(f"--out {out}: export writes a bundle, so give a name ending with {SUFFIX}")
-    if not out.absolute().parent.is_dir():
-        raise InputError(f"--out {out}: folder {out.absolute().parent} does not exist; make it first")
 
 
 def _document(bundle: Bundle, out: Path) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import click
 
 from edge_cnn.cli.console import PATH, Console, Progress, common_options, table
 from edge_cnn.cli.model_options import model_options
+from edge_cnn.cli.output_path import check_file
 from edge_cnn.core.bundle import SUFFIX
-from edge_cnn.core.errors import InputError
 from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.device.classifier import Classifier
 from edge_cnn.device.finetune_result import FinetuneConfig, FinetuneResult
@@ -53,7 +53,8 @@ def command(
     OUT is written only if the held-out accuracy did not go down (else exit status 1); MODEL itself is never touched
     unless OUT names it.
     """
-    _check_out(model, out)
+    suffix = model.suffix.lower()
+    check_file(out, [".edgecnn", ".onnx", ".tflite"] if suffix == SUFFIX else [suffix])
     config = FinetuneConfig(holdout, console.seed, SgdConfig(epochs, batch_size, learning_rate, momentum, l2, patience))
     classifier = open_model()
     skipped: list[Path] = []
@@ -116,17 +117,6 @@ def _named_data(path: Path) -> LabelledImages | None:
     from edge_cnn.host.datasets import DATASETS, load_dataset
 
     return load_dataset(str(path)).train if str(path) in DATASETS and not path.exists() else None
-
-
-def _check_out(model: Path, out: Path) -> None:
-    """Before any work: a wrong suffix or folder found after an hour of training would be a shame."""
-    allowed = {model.suffix.lower()} | ({".tflite", ".onnx"} if model.suffix.lower() == SUFFIX else set())
-    if out.suffix.lower() not in allowed:
-        raise InputError(
-            f"--out {out}: the model is {model.suffix}, so give a name ending with {' or '.join(sorted(allowed))}"
-        )
-    if not out.absolute().parent.is_dir():
-        raise InputError(f"--out {out}: folder {out.absolute().parent} does not exist; make it first")
 
 
 def _note_dropped(console: Console, classifier: Classifier) -> None:

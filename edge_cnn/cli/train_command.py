@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_cnn.cli.console import PATH, Console, Progress, common_options, table
+from edge_cnn.cli.output_path import check_folder
 
 if TYPE_CHECKING:
     from edge_cnn.host.evaluation import Evaluation
@@ -52,7 +53,7 @@ def command(
     from edge_cnn.host.data_source import load_data
     from edge_cnn.host.evaluation import evaluate
     from edge_cnn.host.training import TrainConfig, predict_scores, train
-    from edge_cnn.host.training_files import check_folder, write_training
+    from edge_cnn.host.training_files import write_training
 
     config = TrainConfig(
         architecture=architecture,

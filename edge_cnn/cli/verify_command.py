@@ -8,8 +8,8 @@ import click
 
 from edge_cnn.cli.console import PATH, Console, common_options, table
 from edge_cnn.cli.device_options import device_options
+from edge_cnn.cli.output_path import check_file
 from edge_cnn.core.atomic_file import write_atomically
-from edge_cnn.core.errors import InputError
 from edge_cnn.verify.replay import verify
 from edge_cnn.verify.verify_result import VerifyReport, VerifyResult
 
@@ -32,10 +32,9 @@ def command(
 
     Every artifact runs where the device has a runtime for its format. Exit status 1 when one is out of tolerance.
     """
-    for file in (report, junit):
-        if file is not None and not file.absolute().parent.is_dir():
-            # Told before minutes of work, not after.
-            raise InputError(f"cannot write {file}: there is no folder {file.absolute().parent}; make it first")
+    for option, file in (("--report", report), ("--junit", junit)):
+        if file is not None:
+            check_file(file, option=option)
 
     def tell(result: VerifyResult) -> None:
         console.note(f"{result.artifact} on {result.device}: {_verdict(result)}")

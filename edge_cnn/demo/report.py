@@ -10,7 +10,7 @@ import numpy as np
 import edge_cnn
 from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.demo.device_story import Tuned
-from edge_cnn.demo.walk import TARGETS, Demo, confusion
+from edge_cnn.demo.walk import TARGETS, Demo
 
 CHANGED_IMAGES = 24
 
@@ -64,10 +64,11 @@ def _cards(demo: Demo) -> list[dict[str, str]]:
 
 def _tuned(story: Tuned, demo: Demo) -> dict[str, Any]:
     from edge_cnn.host.charts import confusion_matrix
+    from edge_cnn.host.evaluation import confusion_counts
 
     away, labels = demo.away, demo.bundle.manifest.labels
-    before = confusion(away.labels, story.answers_before, len(labels))
-    after = confusion(away.labels, story.answers_after, len(labels))
+    before = confusion_counts(away.labels, story.answers_before, len(labels))
+    after = confusion_counts(away.labels, story.answers_after, len(labels))
     return {
         "name": story.name,
         "away_before": _percent(story.away_before),

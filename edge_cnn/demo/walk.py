@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edge_cnn.core.bundle import Bundle
 from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.demo.device_environment import DeviceEnvironment, make_device_environment
@@ -130,10 +127,3 @@ def walk(
         len(others.train),
         (digits.source, others.source),
     )
-
-
-def confusion(labels: NDArray[np.int64], answers: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
-    """Counts int64 (classes, classes): rows are what it is, columns what the model says."""
-    matrix = np.zeros((classes, classes), np.int64)
-    np.add.at(matrix, (labels, answers), 1)
-    return matrix

@@ -38,9 +38,7 @@ class Evaluation:
     @property
     def confusion(self) -> NDArray[np.int64]:
         """How often (truth, answer) occurred: int64 (classes, classes)."""
-        matrix = np.zeros((len(self.class_names),) * 2, np.int64)
-        np.add.at(matrix, (self.labels, self.answers), 1)
-        return matrix
+        return confusion_counts(self.labels, self.answers, len(self.class_names))
 
     def worst_mistakes(self, count: int) -> NDArray[np.int64]:
         """Indices of wrong answers, the surest first, `count` at most."""
@@ -51,3 +49,16 @@ class Evaluation:
 def evaluate(scores: NDArray[Any], samples: LabelledImages) -> Evaluation:
     """Set scores (n, classes) beside the truth of the samples that they are for."""
     return Evaluation(np.asarray(scores, np.float32), samples.labels, samples.class_names)
+
+
+def confusion_counts(labels: NDArray[np.int64], answers: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    """How often each pair occurs: int64 (classes, classes), a row a true class, a column an answer.
+
+    Args:
+        labels: the truth, int64 (n,) in [0, classes).
+        answers: what a model says, int64 (n,) in [0, classes).
+        classes: how many there are.
+    """
+    matrix = np.zeros((classes, classes), np.int64)
+    np.add.at(matrix, (labels, answers), 1)
+    return matrix

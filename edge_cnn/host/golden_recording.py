@@ -8,19 +8,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_cnn.core.artifact import ONNX, TFLITE, Artifact
+from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.errors import NoHeadError
 from edge_cnn.core.labelled_images import LabelledImages, stratified_sample
 from edge_cnn.core.preprocessing import Preprocessing
+from edge_cnn.core.protocols import Runtime
 from edge_cnn.core.samples import GoldenSamples
 from edge_cnn.device.head_surgery import split_head
 from edge_cnn.device.model_input import to_model_input
-from edge_cnn.device.runtimes import open_runtime
+from edge_cnn.device.runtimes import open_runtime, reference_runtime
 
 DEFAULT_SAMPLES = 256
 
-REFERENCE_RUNTIMES = {TFLITE: "litert-ref", ONNX: "onnxruntime"}
-"""Whose kernels the recorded codes come from; for TFLite those that give the same bits on every machine."""
+
+def open_reference(artifact: Artifact) -> Runtime:
+    """The runtime whose kernels record codes here; for TFLite those that give the same bits on every machine.
+
+    Raises:
+        ModelError, RuntimeUnavailableError: the artifact cannot be run here.
+    """
+    return open_runtime(artifact, reference_runtime(artifact.format))
 
 
 def record_golden(
@@ -63,6 +70,6 @@ def record_golden(
 
 
 def _run(artifact: Artifact, samples: LabelledImages, preprocessing: Preprocessing) -> NDArray[Any]:
-    runtime = open_runtime(artifact, REFERENCE_RUNTIMES[artifact.format])
+    runtime = open_reference(artifact)
     (output,) = runtime.run([to_model_input(samples.images, preprocessing, runtime.inputs[0])])
     return output

@@ -138,12 +138,7 @@ def train(
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(config.seed)
     preprocessing = preprocessing or default_preprocessing(samples)
-    if preprocessing.image_shape != samples.images.shape[1:]:
-        raise DataError(
-            f"samples have shape {samples.images.shape[1:]}, the preprocessing is for {preprocessing.image_shape}; "
-            "resize them to it"
-        )
-    inputs, labels = model_inputs(samples, preprocessing), samples.labels
+    inputs, labels = model_inputs(samples.images, preprocessing), samples.labels
     model = build_model(config.architecture, preprocessing.image_shape, len(samples.class_names))
 
     batches, steps = training_batches(
@@ -205,7 +200,7 @@ def train(
 
 def predict_scores(model: Any, samples: LabelledImages, preprocessing: Preprocessing) -> NDArray[np.float32]:
     """Scores float32 (n, classes) of a Keras classifier."""
-    return model.predict(model_inputs(samples, preprocessing), batch_size=_PREDICT_BATCH, verbose=0)
+    return model.predict(model_inputs(samples.images, preprocessing), batch_size=_PREDICT_BATCH, verbose=0)
 
 
 def _check(samples: LabelledImages) -> None:

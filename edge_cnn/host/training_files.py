@@ -51,19 +51,6 @@ def training_record(result: TrainResult, dataset: Dataset, evaluation: Evaluatio
     }
 
 
-def check_folder(folder: Path) -> None:
-    """Before any work: can `folder` be made or written to?
-
-    Raises:
-        InputError: it, or what it would stand in, is a file.
-    """
-    place = folder.absolute()
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    if not place.is_dir():
-        raise InputError(f"--out {folder}: {place} is a file, a folder is wanted; give another name")
-
-
 def write_training(folder: Path, result: TrainResult, dataset: Dataset, evaluation: Evaluation) -> None:
     """Write all four files into `folder`, which is made if need be; they appear when all are whole.
 

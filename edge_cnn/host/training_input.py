@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_cnn.core.errors import DataError
 from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.core.preprocessing import Preprocessing, input_range, normalize
 from edge_cnn.host.augmentation import Augmentation, augment
@@ -24,11 +25,23 @@ def default_preprocessing(samples: LabelledImages) -> Preprocessing:
     return input_range(*ends, (height, width, channels))
 
 
-def model_inputs(samples: LabelledImages, preprocessing: Preprocessing) -> NDArray[np.float32]:
-    """Pixels normalized, floats as they are: float32 (n, height, width, channels)."""
-    if samples.is_pixels:
-        return normalize(samples.images, preprocessing)
-    return np.asarray(samples.images, np.float32)
+def model_inputs(images: NDArray[Any], preprocessing: Preprocessing) -> NDArray[np.float32]:
+    """uint8 pixels normalized, or float inputs as they are: float32 (n, height, width, channels).
+
+    Raises:
+        DataError: another shape than the model's, NaN or infinity.
+    """
+    if images.shape[1:] != preprocessing.image_shape:
+        raise DataError(
+            f"the data has images of shape {images.shape[1:]}, the model takes {preprocessing.image_shape}; "
+            "resize them or give the data that the model was trained on"
+        )
+    if images.dtype == np.uint8:
+        return normalize(images, preprocessing)
+    bad = np.flatnonzero(~np.isfinite(images).reshape(len(images), -1).all(axis=1))
+    if len(bad):
+        raise DataError(f"{len(bad)} samples hold NaN or infinity, the first is number {bad[0]}; clean the data")
+    return np.asarray(images, np.float32)
 
 
 def balanced_weights(labels: NDArray[np.int64], classes: int) -> NDArray[np.float32]:

@@ -65,7 +65,7 @@ def test_a_part_is_saved_as_an_npz_that_numpy_reads(tmp_path, capsys, part, coun
         (["cifar"], "unknown data set 'cifar'; known: digits, optdigits"),
         (["--out", "d.npz"], "which data set?"),
         (["digits", "--out", "d.csv"], "give a name ending with .npz"),
-        (["digits", "--out", "none/d.npz"], "does not exist; make it first"),
+        (["digits", "--out", "none/d.npz"], "there is no folder "),
         (["digits", "--part", "half"], "Invalid value for '--part'"),
     ],
 )

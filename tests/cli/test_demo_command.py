@@ -67,7 +67,7 @@ def test_every_step_is_told(demo):
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path, capsys):
     (tmp_path / "file").write_text("x")
     assert main(["demo", "--out", str(tmp_path / "file")]) == 2
-    assert "give a folder" in capsys.readouterr().err
+    assert "a folder is wanted" in capsys.readouterr().err
 
 
 def test_a_folder_with_somebodys_files_is_never_emptied(tmp_path):

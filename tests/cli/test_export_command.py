@@ -128,7 +128,7 @@ def test_bad_usage_is_one_line_and_needs_no_tensorflow(
         (["--target", "rpi6"], {}, "unknown target 'rpi6'; known: rpi-zero2, rpi4"),
         (["--scheme", "int4"], {}, "target 'rpi5' does not take scheme 'int4'; it takes int8, float32"),
         ([], {"target": None}, "Missing option '--target'"),
-        (["--out", str(tmp_path / "gone" / "m.edgecnn")], {}, "gone does not exist; make it first"),
+        (["--out", str(tmp_path / "gone" / "m.edgecnn")], {}, "gone; make it first"),
         (["--out", str(tmp_path / "m.tflite")], {}, "give a name ending with .edgecnn"),
         (["--max-drop", "2"], {}, "2.0 is not in the range 0<=x<=1"),
         (["--input-range", "5"], {}, "'5' is not two numbers LO,HI"),

@@ -68,7 +68,7 @@ def test_text_output_is_a_table_of_before_and_after(bundle_path, inverted, tmp_p
     ("change", "said"),
     [
         ({"--out": "tuned.onnx.gz"}, "give a name ending with"),
-        ({"--out": "none/tuned.edgecnn"}, "does not exist"),
+        ({"--out": "none/tuned.edgecnn"}, "there is no folder"),
         ({"--data": "none"}, "no data at none"),
         ({"--holdout": "1.5"}, "between 0 and 1"),
         ({"--learning-rate": "-1"}, "learning rate must be positive"),

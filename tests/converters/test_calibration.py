@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from converters.calibration import choose_calibration, model_inputs
+from converters.calibration import choose_calibration
 from edge_cnn.core.errors import DataError
 from edge_cnn.core.labelled_images import LabelledImages, stratified_sample
 from edge_cnn.core.preprocessing import Preprocessing
@@ -46,13 +46,6 @@ def test_every_class_has_its_share() -> None:
 
 def test_fewer_samples_than_asked_for_are_all_taken() -> None:
     assert len(choose(pixels(30), count=500)) == 30
-
-
-def test_pixels_are_normalized_and_floats_are_taken_as_they_are() -> None:
-    data = pixels(1)
-    assert np.allclose(model_inputs(data.images, PREPROCESSING), data.images / 255, atol=1e-7)
-    floats = np.full((1, 4, 4, 1), 0.25, np.float32)
-    assert np.array_equal(model_inputs(floats, PREPROCESSING), floats)
 
 
 @pytest.mark.parametrize(

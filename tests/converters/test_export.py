@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converters import recipes
+from converters import export, recipes
 from converters.export import (
     ExportConfig,
     ExportData,
@@ -26,6 +26,7 @@ from edge_cnn.core.bundle import Bundle, read_bundle
 from edge_cnn.core.errors import AccuracyDropError, ConstraintError, DataError, InputError
 from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.core.preprocessing import Preprocessing, normalize
+from edge_cnn.core.tolerance import default_tolerances
 from edge_cnn.device.head_surgery import split_head
 from edge_cnn.device.model_input import to_model_input
 from edge_cnn.device.opening import open_classifier
@@ -36,14 +37,14 @@ CLASSES = ("ant", "bee", "cat", "dog")
 
 
 def tiny_data() -> ExportData:
-    """Noise, darker in the training part, so that the parts can be told apart in what an export stores."""
+    """Noise, grey in the training part, so that the parts can be told apart in what an export stores."""
     rng = np.random.default_rng(5)
 
-    def part(count: int, brightest: int) -> LabelledImages:
-        images = rng.integers(0, brightest + 1, (count, 12, 10, 3), dtype=np.uint8)
+    def part(count: int, darkest: int, brightest: int) -> LabelledImages:
+        images = rng.integers(darkest, brightest + 1, (count, 12, 10, 3), dtype=np.uint8)
         return LabelledImages(images, rng.integers(0, 4, count), CLASSES)
 
-    return ExportData(part(160, 120), part(40, 255), {"name": "noise"})
+    return ExportData(part(160, 100, 200), part(40, 0, 255), {"name": "noise"})
 
 
 @pytest.fixture(scope="module")
@@ -117,14 +118,15 @@ def test_another_seed_gives_another_calibration(
 def test_calibration_never_sees_the_test_part(exported_tiny: Bundle) -> None:
     import onnx
 
-    # Training pixels end at 120, test pixels at 255: the range of the input tells which were used.
-    highest = (120 - 127.5) / 127.5
+    # Training pixels are 100..200, test pixels 0..255: the range of the input tells which were used.
+    lowest, highest = (100 - 127.5) / 127.5, (200 - 127.5) / 127.5
     quantization = exported_tiny.entry("model.tflite").input.quantization
     assert quantization is not None
-    assert (127 - quantization.zero_point) * quantization.scale == pytest.approx(max(highest, 0.0), abs=0.01)
+    assert (127 - quantization.zero_point) * quantization.scale == pytest.approx(highest, abs=0.01)
+    assert (-128 - quantization.zero_point) * quantization.scale == pytest.approx(lowest, abs=0.01)
     model = onnx.ModelProto.FromString(exported_tiny.artifact("model.onnx").data)
     (scale,) = [onnx.numpy_helper.to_array(t) for t in model.graph.initializer if t.name == "input_scale"]
-    assert float(scale) * 127 == pytest.approx(1.0, rel=0.01)  # the largest magnitude of -1 .. -0.06
+    assert float(scale) * 127 == pytest.approx(highest, rel=0.01)  # the largest magnitude
 
 
 def test_golden_samples_come_from_the_test_part_with_every_class(exported_tiny: Bundle, data: ExportData) -> None:
@@ -271,6 +273,34 @@ def test_a_larger_drop_than_allowed_is_an_error(
         export_bundle(source, data, config, preprocessing=preprocessing)
 
 
+@pytest.mark.parametrize(("right", "passes"), [(980, True), (979, False)])
+def test_a_drop_of_exactly_the_limit_is_allowed_and_one_sample_more_is_not(
+    right: int,
+    passes: bool,
+    source: SourceModel,
+    data: ExportData,
+    preprocessing: Preprocessing,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert 985 / 1000 - 980 / 1000 > 0.005  # in floats
+    shares = iter([985 / 1000, right / 1000])  # the float model's, then the file's
+    monkeypatch.setattr(export, "_share_right", lambda *_: next(shares))
+    config = replace(CONFIG, targets=("rpi5",), schemes=("int8",), max_drop=0.005)
+    if passes:
+        bundle = export_bundle(source, data, config, preprocessing=preprocessing)
+        assert bundle.manifest.artifacts[0].host_accuracy == 0.98
+    else:
+        with pytest.raises(AccuracyDropError, match=r"a drop of 0\.60%, allowed 0\.50%"):
+            export_bundle(source, data, config, preprocessing=preprocessing)
+
+
+def test_tolerances_are_tightest_for_the_kernels_that_recorded(exported_tiny: Bundle) -> None:
+    for entry in exported_tiny.manifest.artifacts:
+        family = "ort-cpu" if entry.format == "onnx" else "litert-ref"
+        expected = default_tolerances(entry.format, quantized=entry.scheme == "int8", recorded_by=family)
+        assert entry.tolerances == expected
+
+
 def test_float_files_are_not_held_to_the_drop(
     source: SourceModel, data: ExportData, preprocessing: Preprocessing
 ) -> None:
@@ -288,19 +318,19 @@ def test_a_file_that_breaks_a_rule_of_its_target_is_not_exported(
 
 
 def test_data_that_does_not_fit_is_refused(source: SourceModel, data: ExportData, preprocessing: Preprocessing) -> None:
-    def export(train: LabelledImages, test: LabelledImages) -> None:
+    def run(train: LabelledImages, test: LabelledImages) -> None:
         export_bundle(source, ExportData(train, test), CONFIG, preprocessing=preprocessing)
 
     two = LabelledImages(data.train.images, data.train.labels % 2, ("ant", "bee"))
     square = LabelledImages(np.zeros((40, 9, 9, 3), np.uint8), np.zeros(40, np.int64), CLASSES)
     with pytest.raises(DataError, match=r"2 classes .* the model has 4"):
-        export(two, two)
+        run(two, two)
     with pytest.raises(DataError, match=r"shape \(9, 9, 3\), the model takes \(12, 10, 3\)"):
-        export(square, data.test)
+        run(square, data.test)
     with pytest.raises(DataError, match=r"shape \(9, 9, 3\), the model takes \(12, 10, 3\)"):
-        export(data.train, square)
+        run(data.train, square)
     with pytest.raises(DataError, match="no test samples"):
-        export(data.train, data.test.select(np.arange(0)))
+        run(data.train, data.test.select(np.arange(0)))
 
 
 def test_unknown_targets_fail_before_any_work(

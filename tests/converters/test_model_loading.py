@@ -123,3 +123,68 @@ def test_a_model_that_takes_no_images_or_gives_no_scores_is_refused(tmp_path: Pa
     keras.Model([image, flat], keras.layers.Dense(3)(flat)).save(tmp_path / "two.keras")
     with pytest.raises(ModelError, match="2 inputs, a classifier has one"):
         load_source_model(tmp_path / "two.keras")
+
+
+@pytest.mark.parametrize("form", ["list", "dict"])
+def test_a_model_with_two_outputs_is_refused(form: str, tmp_path: Path) -> None:
+    import keras
+
+    image = keras.Input((8, 8, 1))
+    flat = keras.layers.Flatten()(image)
+    ends = {"a": keras.layers.Dense(3)(flat), "b": keras.layers.Dense(4)(flat)}
+    keras.Model(image, ends if form == "dict" else list(ends.values())).save(tmp_path / "m.keras")
+    with pytest.raises(ModelError, match="the model has 2 outputs, a classifier has one; give a classifier"):
+        load_source_model(tmp_path / "m.keras")
+
+
+def test_a_model_with_inputs_in_a_dict_is_refused(tmp_path: Path) -> None:
+    import keras
+
+    ends = {"a": keras.Input((8, 8, 1), name="a"), "b": keras.Input((8, 8, 1), name="b")}
+    hidden = keras.layers.Flatten()(keras.layers.Add()(list(ends.values())))
+    model = keras.Model(ends, keras.layers.Dense(3)(hidden))
+    model.save(tmp_path / "m.keras")
+    with pytest.raises(ModelError, match="the model has 2 inputs, a classifier has one; give a classifier"):
+        load_source_model(tmp_path / "m.keras")
+
+
+def test_one_output_in_a_dict_is_an_output_like_any(tmp_path: Path) -> None:
+    import keras
+
+    image = keras.Input((8, 8, 1))
+    plain = keras.Model(image, keras.layers.Dense(3)(keras.layers.Flatten()(image)))
+    keras.Model(image, {"scores": plain.output}).save(tmp_path / "m.keras")
+    inputs = np.random.default_rng(0).random((5, 8, 8, 1), np.float32)
+    source = load_source_model(tmp_path / "m.keras")
+    assert source.classes == 3
+    assert np.abs(source.predict(inputs) - plain.predict(inputs, verbose=0)).max() < 1e-6
+
+
+def saved_for_batches_of(count: int, folder: Path, *, built_in: bool) -> None:
+    """A SavedModel whose signature has a batch of `count`; `built_in` has it in the graph as well."""
+    import tensorflow as tf
+
+    module = tf.Module()
+
+    @tf.function(input_signature=[tf.TensorSpec((count, 4, 4, 1), tf.float32)])
+    def serve(images: Any) -> Any:
+        flat = tf.reshape(images, (count if built_in else -1, 16))
+        return {"scores": flat @ tf.ones((16, 3)) + tf.range(3, dtype=tf.float32)}
+
+    module.serve = serve  # type: ignore[attr-defined]
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": serve})
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_saved_model_with_a_fixed_batch_is_refused_in_one_line(count: int, tmp_path: Path) -> None:
+    saved_for_batches_of(count, tmp_path / "m", built_in=True)
+    with pytest.raises(ModelError, match=rf"takes batches of {count} only, .*; save it again with None") as caught:
+        load_source_model(tmp_path / "m")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_saved_model_made_for_one_image_that_takes_more_is_used(tmp_path: Path) -> None:
+    saved_for_batches_of(1, tmp_path / "m", built_in=False)
+    images = np.random.default_rng(0).random((300, 4, 4, 1), np.float32)
+    expected = images.sum(axis=(1, 2, 3))[:, None] + np.arange(3)
+    assert np.allclose(load_source_model(tmp_path / "m").predict(images), expected, atol=1e-4)

@@ -69,7 +69,7 @@ def test_the_model_has_the_weights_with_the_lowest_loss_on_samples_that_no_updat
     result, _ = trained
     samples = bars(180)
     fitted = {inputs.tobytes() for inputs in parts[0][0]}
-    inputs = model_inputs(samples, result.preprocessing)
+    inputs = model_inputs(samples.images, result.preprocessing)
     unseen = np.array([row.tobytes() not in fitted for row in inputs])
     assert unseen.sum() == 18
     held_out = samples.select(unseen)
@@ -214,7 +214,7 @@ def test_float_inputs_are_taken_as_they_are(bars):
 
 
 def test_samples_of_another_shape_than_the_preprocessings_are_refused(bars):
-    with pytest.raises(DataError, match=r"shape \(12, 12, 1\), the preprocessing is for \(12, 12, 3\)"):
+    with pytest.raises(DataError, match=r"shape \(12, 12, 1\), the model takes \(12, 12, 3\)"):
         train(QUICK, bars(30), preprocessing=Preprocessing(12, 12, 3))
 
 

@@ -1,0 +1,103 @@
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from edge_cnn.cli.main import main
+from edge_cnn.cli.output_path import check_file, check_folder
+from edge_cnn.core.errors import InputError
+
+
+@pytest.fixture
+def unwritable(tmp_path):
+    """A folder that the system refuses to write into, also to the superuser."""
+    if os.geteuid() == 0:
+        path = Path("/proc/self")
+        if not path.is_dir():
+            pytest.skip("the superuser may write everywhere here")
+        return path
+    path = tmp_path / "shut"
+    path.mkdir(mode=0o555)
+    return path
+
+
+def refusal(check, *arguments):
+    with pytest.raises(InputError) as caught:
+        check(*arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_good_place_stays_as_it_is(tmp_path):
+    (tmp_path / "old.npz").write_bytes(b"old")
+    check_file(tmp_path / "old.npz", [".npz"])
+    check_file(tmp_path / "NEW.NPZ", [".npz"])
+    check_file(tmp_path / "anything")
+    check_folder(tmp_path)
+    check_folder(tmp_path / "new" / "below")
+    assert [path.name for path in tmp_path.iterdir()] == ["old.npz"]
+    assert (tmp_path / "old.npz").read_bytes() == b"old"
+
+
+def test_a_relative_name_is_tried_in_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    check_file(Path("a.npz"), [".npz"])
+    check_folder(Path("a/b"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unwritable_place_is_refused(unwritable):
+    assert "--out" in refusal(check_file, unwritable / "a.npz", [".npz"])
+    assert "--out" in refusal(check_folder, unwritable)
+    assert "cannot write there" in refusal(check_folder, unwritable / "new" / "below")
+
+
+def test_a_full_disk_is_refused_and_leaves_no_folder(tmp_path, monkeypatch):
+    def full(**_arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "mkstemp", full)
+    assert "cannot write there: No space left" in refusal(check_file, tmp_path / "a")
+    assert "cannot write there: No space left" in refusal(check_folder, tmp_path / "new" / "below")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_that_cannot_be_are_refused(tmp_path):
+    (tmp_path / "file").write_text("here first")
+    (tmp_path / "folder.npz").mkdir()
+    assert "ending with .npz or .edgecnn" in refusal(check_file, tmp_path / "a.csv", [".npz", ".edgecnn"])
+    assert "there is a folder of this name" in refusal(check_file, tmp_path / "folder.npz", [".npz"])
+    assert "there is no folder" in refusal(check_file, tmp_path / "none" / "a.npz", [".npz"])
+    assert "there is no folder" in refusal(check_file, tmp_path / "file" / "a.npz", [".npz"])
+    assert "is a file, a folder is wanted" in refusal(check_folder, tmp_path / "file" / "below")
+    assert "name too long" in refusal(check_file, tmp_path / f"{'a' * 250}.npz", [".npz"])
+    assert "name too long" in refusal(check_folder, tmp_path / ("a" * 300))
+    assert "--report" in refusal(check_file, tmp_path / "none" / "a", (), "--report")
+
+
+def test_commands_find_an_unwritable_place_before_they_work(unwritable, capsys, monkeypatch):
+    for work in ("data_source.load_data", "datasets.load_dataset"):
+        monkeypatch.setattr(f"edge_cnn.host.{work}", lambda *_a, **_k: 1 / 0)
+    monkeypatch.setattr("converters.model_loading.load_source_model", lambda _path: 1 / 0)
+    monkeypatch.setattr("edge_cnn.cli.verify_command.verify", lambda *_a, **_k: 1 / 0)
+    for words in (
+        ["train", "--data", "digits", "--arch", "lenet", "--out", str(unwritable / "o")],
+        ["export", "m.keras", "--target", "rpi5", "--calibration", "digits", "--out", str(unwritable / "m.edgecnn")],
+        ["data", "digits", "--out", str(unwritable / "d.npz")],
+        ["verify", "m.edgecnn", "--report", str(unwritable / "r.html")],
+        ["verify", "m.edgecnn", "--junit", str(unwritable / "r.xml")],
+    ):
+        assert main(words) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.startswith(f"error: {words[-2]} ")
+        assert captured.err.count("\n") == 1
+
+
+def test_the_helper_imports_nothing_heavy():
+    code = "import edge_cnn.cli.output_path, sys; print({'numpy', 'click', 'tensorflow'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
