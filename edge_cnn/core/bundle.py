@@ -33,6 +33,8 @@ ARTIFACT_NAME = re.compile(r"model(-[a-z0-9]{1,32}){0,4}\.(tflite|onnx)")
 MAX_MEMBERS = 64
 MAX_MANIFEST_BYTES = 16 * 2**20
 MAX_MEMBER_BYTES = 2**30
+MAX_BUNDLE_BYTES = 2**32 - 1
+"""A ZIP archive without 64-bit sizes holds no more."""
 
 
 class Bundle:
@@ -117,12 +119,20 @@ def read_bundle(path: str | Path) -> Bundle:
         BundleError: missing, truncated, not a bundle, an unknown, linked, compressed or oversized member, a wrong hash.
     """
     try:
+        status = os.stat(path)
+        # Before it is opened, since a pipe would block and a device file never end; a folder has its own message.
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+            raise BundleError(f"{path} is a pipe or a device; give a file that 'edge-cnn export' made")
+        if status.st_size > MAX_BUNDLE_BYTES:
+            raise BundleError(f"{path} has {status.st_size} bytes, a bundle at most {MAX_BUNDLE_BYTES}; do not use it")
         with open(path, "rb") as file:
             data = file.read()
     except FileNotFoundError:
         raise BundleError(f"no bundle at {path}; make one with 'edge-cnn export'") from None
     except OSError as error:
         raise BundleError(f"cannot read {path}: {error.strerror}") from error
+    except MemoryError:
+        raise BundleError(f"{path} does not fit into the memory of this machine; use a smaller bundle") from None
     return parse_bundle(data, os.path.basename(path))
 
 
@@ -143,24 +153,25 @@ def parse_bundle(data: bytes, name: str) -> Bundle:
     return Bundle(
         manifest,
         artifacts,
-        (lambda: _read_golden(data, directory[GOLDEN], name)) if GOLDEN in directory else None,
-        (lambda: _read_replay(data, directory[REPLAY], name)) if REPLAY in directory else None,
+        (lambda: _read_golden(data, directory[GOLDEN], name, manifest)) if GOLDEN in directory else None,
+        (lambda: _read_replay(data, directory[REPLAY], name, manifest)) if REPLAY in directory else None,
     )
 
 
 # Prediction needs neither, so the modules that read them are imported when somebody asks.
 
 
-def _read_golden(data: bytes, member: Member, name: str) -> GoldenSamples:
+def _read_golden(data: bytes, member: Member, name: str, manifest: Manifest) -> GoldenSamples:
     from edge_cnn.core.samples import GoldenSamples
 
-    return GoldenSamples.from_arrays(_arrays(data, member, name))
+    image_shape = manifest.preprocessing.image_shape
+    return GoldenSamples.from_arrays(_arrays(data, member, name), len(manifest.labels), image_shape)
 
 
-def _read_replay(data: bytes, member: Member, name: str) -> ReplaySamples:
+def _read_replay(data: bytes, member: Member, name: str, manifest: Manifest) -> ReplaySamples:
     from edge_cnn.core.samples import ReplaySamples
 
-    return ReplaySamples.from_arrays(_arrays(data, member, name))
+    return ReplaySamples.from_arrays(_arrays(data, member, name), len(manifest.labels))
 
 
 def _arrays(data: bytes, member: Member, name: str) -> dict[str, NDArray[Any]]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from edge_cnn.core.errors import BundleError, EdgeCnnError
+from edge_cnn.core.manifest_check import check_manifest
 from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.core.tensor_spec import TensorSpec
-from edge_cnn.core.tolerance import Tolerance
+from edge_cnn.core.tolerance import Tolerance, read_share
 
 SCHEMA_VERSION = 1
 
@@ -64,7 +66,7 @@ class ArtifactEntry:
             TensorSpec.from_json(value["input"]),
             TensorSpec.from_json(value["output"]),
             {str(family): Tolerance.from_json(t) for family, t in value["tolerances"].items()},
-            None if accuracy is None else float(accuracy),
+            None if accuracy is None else read_share(accuracy, "host_accuracy"),
         )
 
 
@@ -104,9 +106,9 @@ class Manifest:
 
     @staticmethod
     def from_bytes(data: bytes) -> Manifest:
-        """Raises: BundleError: not JSON, a field is missing or wrong, or a newer schema."""
+        """Raises: BundleError: not JSON, a field is missing or wrong, fields contradict each other, a newer schema."""
         try:
-            value = json.loads(data)
+            value = json.loads(data, parse_constant=_finite, parse_float=_finite)
             version = int(value["schema_version"])
             if version > SCHEMA_VERSION:
                 raise BundleError(
@@ -118,16 +120,23 @@ class Manifest:
                 tuple(str(label) for label in value["labels"]),
                 Preprocessing.from_json(value["preprocessing"]),
                 tuple(ArtifactEntry.from_json(entry) for entry in value["artifacts"]),
-                None if accuracy is None else float(accuracy),
+                None if accuracy is None else read_share(accuracy, "host_accuracy"),
                 dict(value["provenance"]),
                 version,
             )
+            check_manifest(manifest)
         except (EdgeCnnError, RecursionError) as error:
             raise BundleError(f"manifest.json: {error}") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise BundleError(
                 f"manifest.json: {type(error).__name__}: {error}; the bundle is damaged, export it again"
             ) from error
-        if not manifest.artifacts:
-            raise BundleError("manifest.json names no artifact; export the bundle again")
         return manifest
+
+
+def _finite(text: str) -> float:
+    # Python's reader takes NaN and Infinity, which JSON does not know, and makes infinity of 1e999.
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:20]} is not a finite number")
+    return number

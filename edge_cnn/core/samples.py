@@ -40,9 +40,25 @@ class GoldenSamples:
         return arrays
 
     @staticmethod
-    def from_arrays(arrays: dict[str, NDArray[Any]]) -> GoldenSamples:
-        """Raises: BundleError: an array is missing, or has another number of rows than the others."""
-        _check_rows("golden.npz", arrays, ("inputs", "labels", "float_outputs"))
+    def from_arrays(arrays: dict[str, NDArray[Any]], classes: int, image_shape: tuple[int, int, int]) -> GoldenSamples:
+        """The samples in an `.npz` of `to_arrays`, for a model of so many classes and images.
+
+        Raises:
+            BundleError: an array is missing, or has another number of rows than the others, or another shape or dtype
+                than this class says, or values that are not finite; a label is not one of the classes.
+        """
+        member = "golden.npz"
+        _check_rows(member, arrays, ("inputs", "labels", "float_outputs"))
+        _check_labels(member, arrays["labels"], classes)
+        inputs = arrays["inputs"]
+        is_images = inputs.dtype == np.uint8 and inputs.shape[1:] == image_shape
+        if not is_images and inputs.dtype.kind != "f":
+            raise _fault(member, f"inputs are {inputs.dtype} {inputs.shape[1:]}, not uint8 {image_shape} or floats")
+        for name, array in arrays.items():
+            if name not in ("labels", "inputs"):
+                _check_numbers(member, name, array, classes)
+        if not np.isfinite(inputs).all():
+            raise _fault(member, "inputs hold NaN or infinity")
         return GoldenSamples(
             arrays["inputs"],
             arrays["labels"],
@@ -68,9 +84,13 @@ class ReplaySamples:
         return {"labels": self.labels} | {f"embeddings/{name}": codes for name, codes in self.embeddings.items()}
 
     @staticmethod
-    def from_arrays(arrays: dict[str, NDArray[Any]]) -> ReplaySamples:
-        """Raises: BundleError: an array is missing, or has another number of rows than the others."""
+    def from_arrays(arrays: dict[str, NDArray[Any]], classes: int) -> ReplaySamples:
+        """The samples in an `.npz` of `to_arrays`, for a model of so many classes. Raises: BundleError: as above."""
         _check_rows("replay.npz", arrays, ("labels",))
+        _check_labels("replay.npz", arrays["labels"], classes)
+        for name, array in arrays.items():
+            if name != "labels":
+                _check_numbers("replay.npz", name, array, None)
         return ReplaySamples(arrays["labels"], _below("embeddings/", arrays))
 
 
@@ -81,7 +101,27 @@ def _below(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[An
 def _check_rows(member: str, arrays: dict[str, NDArray[Any]], needed: tuple[str, ...]) -> None:
     missing = [name for name in needed if name not in arrays]
     if missing:
-        raise BundleError(f"{member}: array {missing[0]!r} is missing; export the bundle again")
+        raise _fault(member, f"array {missing[0]!r} is missing")
     counts = {name: (array.shape[0] if array.ndim else -1) for name, array in arrays.items()}
-    if len(set(counts.values())) > 1:
-        raise BundleError(f"{member}: arrays of different lengths {counts}; export the bundle again")
+    if -1 in counts.values() or len(set(counts.values())) > 1:
+        raise _fault(member, f"arrays of different lengths {counts}")
+
+
+def _check_labels(member: str, labels: NDArray[Any], classes: int) -> None:
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise _fault(member, f"labels are {labels.dtype} {labels.shape}, not integers (n,)")
+    if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
+        raise _fault(member, f"labels {labels.min()}..{labels.max()} for {classes} classes")
+
+
+def _check_numbers(member: str, name: str, array: NDArray[Any], classes: int | None) -> None:
+    if array.dtype.kind not in "iuf" or array.ndim < 2:
+        raise _fault(member, f"{name} is {array.dtype} {array.shape}, not numbers (n, ...)")
+    if classes is not None and array.size != len(array) * classes:
+        raise _fault(member, f"{name} has shape {array.shape} for {classes} classes")
+    if not np.isfinite(array).all():
+        raise _fault(member, f"{name} holds NaN or infinity")
+
+
+def _fault(member: str, what: str) -> BundleError:
+    return BundleError(f"{member}: {what}; export the bundle again")

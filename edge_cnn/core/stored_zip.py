@@ -55,7 +55,7 @@ def list_members(data: bytes) -> list[Member]:
     if offset + size != start:
         raise ValueError("the directory of the ZIP archive is not where it should be")
     members: list[Member] = []
-    position = offset
+    position, content_end = offset, 0
     for _ in range(count):
         if position + _CENTRAL.size > start:
             raise ValueError("the directory of the ZIP archive is cut")
@@ -67,11 +67,16 @@ def list_members(data: bytes) -> list[Member]:
             raise ValueError("the directory of the ZIP archive is damaged, or another program wrote it")
         if method == STORED and packed != unpacked:
             raise ValueError("a stored member has two sizes")
+        if header != content_end:
+            raise ValueError("the members do not follow each other without gaps")
+        content_end += _LOCAL.size + name_size + packed
         name = data[position : position + name_size].decode("utf-8")
         members.append(Member(name, method, external >> 16, unpacked, crc, header))
         position += name_size
     if position != start:
         raise ValueError("the directory of the ZIP archive is longer than its members")
+    if content_end != offset:
+        raise ValueError("the members do not fill the ZIP archive")
     return members
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
+
+from edge_cnn.core.errors import BundleError
 
 KERNEL_FAMILIES = ("litert-ref", "tflite-runtime-ref", "xnnpack", "tflite-builtin", "ort-cpu")
 """Which code computes: the reference kernels of LiteRT or of tflite-runtime, XNNPACK, the optimized built-in kernels,
@@ -39,14 +42,30 @@ class Tolerance:
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> Tolerance:
+        """Raises: BundleError: not one bound exactly, a negative one, or a share beyond 0..1."""
         max_lsb, max_abs = value["max_lsb"], value["max_abs"]
+        if (max_lsb is None) == (max_abs is None):
+            raise BundleError(f"a tolerance has either max_lsb or max_abs, got {max_lsb} and {max_abs}; export again")
+        bound = max_lsb if max_abs is None else max_abs
+        if isinstance(bound, bool) or not isinstance(bound, int if max_abs is None else (int, float)):
+            raise BundleError(f"the bound of a tolerance is not a number: {bound!r}; export again")
+        if not 0 <= bound < math.inf:
+            raise BundleError(f"the bound of a tolerance must be 0 or more, got {bound}; export again")
         return Tolerance(
-            None if max_lsb is None else int(max_lsb),
+            max_lsb,
             None if max_abs is None else float(max_abs),
-            float(value["min_top1_agreement"]),
-            float(value["max_accuracy_drop"]),
+            read_share(value["min_top1_agreement"], "min_top1_agreement"),
+            read_share(value["max_accuracy_drop"], "max_accuracy_drop"),
             str(value["reason"]),
         )
+
+
+def read_share(value: Any, name: str) -> float:
+    """A number of a manifest that must lie in [0, 1]. Raises: BundleError: it does not."""
+    share = float(value)
+    if not 0 <= share <= 1:
+        raise BundleError(f"{name} must be a share from 0 to 1, got {share}; export again")
+    return share
 
 
 _FLOAT = Tolerance(None, 1e-4, 0.99, 0.005, "float kernels differ in the order of additions only")

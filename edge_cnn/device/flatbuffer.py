@@ -9,6 +9,7 @@ field.
 
 from __future__ import annotations
 
+import dataclasses
 import struct
 from dataclasses import dataclass
 from typing import Any
@@ -25,10 +26,40 @@ Span = tuple[int, int]
 MAX_TABLES = 2**18
 """Longest vector of tables that is read; the largest networks have some 10,000 tensors."""
 
+UNITS_PER_BYTE, MAX_UNITS = 32, 2**24
+TABLE_UNITS = 64
+"""What it may cost to read a file: a table of a vector counts 64 units, a byte of text or of indices one. An honest
+table takes 12 bytes or more with the offset to it, so honest files stay far below 32 units a byte."""
+
 
 def damaged(what: str) -> ModelError:
     """The error for bytes that no writer of `.tflite` files makes."""
     return ModelError(f"damaged .tflite: {what}; copy or export the file again")
+
+
+@dataclass(slots=True)
+class Budget:
+    """What is left of the cost that reading a file may have.
+
+    Offsets may all point at one place, so without it a file of n bytes could cost n * n, and more where vectors of
+    tables hold vectors of tables.
+
+    Attributes:
+        units: see `UNITS_PER_BYTE`.
+    """
+
+    units: int
+
+    @staticmethod
+    def of(data: Data) -> Budget:
+        """For a whole file."""
+        return Budget(min(UNITS_PER_BYTE * len(data), MAX_UNITS))
+
+    def spend(self, units: int) -> None:
+        """Raises: ModelError: so much is not left."""
+        self.units -= units
+        if self.units < 0:
+            raise damaged("its parts are used over and over, more often than the file has bytes for")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +100,7 @@ class Table:
         position: offset of the table.
         vtable: offset of its vtable.
         vtable_bytes, table_bytes: sizes that the vtable states, both within the file.
+        budget: shared by all tables of the file.
     """
 
     data: Data
@@ -76,6 +108,7 @@ class Table:
     vtable: int
     vtable_bytes: int
     table_bytes: int
+    budget: Budget = dataclasses.field(compare=False, repr=False)
 
     def field(self, index: int, size: int) -> int | None:
         """Offset of the field's `size` inline bytes; None where the file leaves it at its default.
@@ -110,7 +143,7 @@ class Table:
     def table(self, index: int) -> Table | None:
         """The table that a field points to. Raises: ModelError: it lies outside of the file."""
         target = self._target(index)
-        return None if target is None else read_table(self.data, target)
+        return None if target is None else read_table(self.data, target, self.budget)
 
     def vector(self, index: int, dtype: str) -> Vector | None:
         """The vector of scalars of numpy type `dtype` ("<i4") that a field points to.
@@ -125,16 +158,17 @@ class Table:
         """The tables of a vector; empty where the field is absent.
 
         Raises:
-            ModelError: one lies outside of the file, or there are more than `MAX_TABLES`.
+            ModelError: one lies outside of the file, there are more than `MAX_TABLES`, or they exceed the budget.
         """
         offsets = self.vector(index, "<u4")
         if offsets is None:
             return []
         if offsets.count > MAX_TABLES:
             raise damaged(f"a vector of {offsets.count} tables at byte {offsets.start}, the limit is {MAX_TABLES}")
+        self.budget.spend(TABLE_UNITS * offsets.count)
         starts = range(offsets.start, offsets.span[1], 4)
         return [
-            read_table(self.data, start + offset)
+            read_table(self.data, start + offset, self.budget)
             for start, offset in zip(starts, offsets.array().tolist(), strict=True)
         ]
 
@@ -142,10 +176,13 @@ class Table:
         """The value of a string field, "" where it is absent; other bytes than UTF-8 are replaced.
 
         Raises:
-            ModelError: it goes beyond the end of the file.
+            ModelError: it goes beyond the end of the file, or exceeds the budget.
         """
         vector = self.vector(index, "u1")
-        return "" if vector is None else bytes(vector.array()).decode(errors="replace")
+        if vector is None:
+            return ""
+        self.budget.spend(vector.count)
+        return bytes(vector.array()).decode(errors="replace")
 
     def _target(self, index: int) -> int | None:
         position = self.field(index, 4)
@@ -163,13 +200,17 @@ def read_root(data: Data, identifier: bytes) -> Table:
     return read_table(data, _read(data, "<I", 0))
 
 
-def read_table(data: Data, position: int) -> Table:
-    """The table at `position`. Raises: ModelError: it or its vtable lies outside of the file."""
+def read_table(data: Data, position: int, budget: Budget | None = None) -> Table:
+    """The table at `position`, with the budget of the file (by default a new one).
+
+    Raises:
+        ModelError: it or its vtable lies outside of the file.
+    """
     vtable = position - _read(data, "<i", position)
     vtable_bytes, table_bytes = _read(data, "<H", vtable), _read(data, "<H", vtable + 2)
     if vtable_bytes < 4 or vtable + vtable_bytes > len(data) or table_bytes < 4 or position + table_bytes > len(data):
         raise damaged(f"the table at byte {position} goes beyond the end of the file")
-    return Table(data, position, vtable, vtable_bytes, table_bytes)
+    return Table(data, position, vtable, vtable_bytes, table_bytes, budget or Budget.of(data))
 
 
 def _read_vector(data: Data, position: int, dtype: np.dtype[Any]) -> Vector:

@@ -27,6 +27,9 @@ HYBRID_PER_CHANNEL_VERSION = 12
 MAX_OPERANDS = 2**16
 """Most inputs of one operator."""
 
+MAX_ENDPOINTS = 2**10
+"""Most inputs or outputs of a graph; networks with a state a layer have some dozens."""
+
 
 @dataclass(frozen=True)
 class Operator:
@@ -223,14 +226,13 @@ def _read_subgraph(table: Table, codes: list[tuple[str, int]], buffers: int) -> 
     if any(tensor.buffer >= buffers for tensor in tensors):
         raise damaged("a tensor names a buffer that is not there")
     operators = tuple(_read_operators(table, codes, len(tensors)))
-    outputs = table.vector(2, "<i4")
     return Subgraph(
         table.text(4),
         tensors,
         operators,
-        _indices(table.vector(1, "<i4"), len(tensors), optional=False),
-        _indices(outputs, len(tensors), optional=False),
-        outputs,
+        _indices(table, 1, len(tensors), limit=MAX_ENDPOINTS, lowest=0),
+        _indices(table, 2, len(tensors), limit=MAX_ENDPOINTS, lowest=0),
+        table.vector(2, "<i4"),
         table.vector(3, "<u4"),
     )
 
@@ -240,17 +242,18 @@ def _read_operators(subgraph: Table, codes: list[tuple[str, int]], tensors: int)
         code = table.scalar(0, "<I")
         if code >= len(codes):
             raise damaged(f"operator {index} has code {code} of {len(codes)}")
-        inputs, outputs = (_indices(table.vector(i, "<i4"), tensors, optional=True) for i in (1, 2))
+        inputs, outputs = (_indices(table, i, tensors, limit=MAX_OPERANDS, lowest=NO_TENSOR) for i in (1, 2))
         yield Operator(index, *codes[code], inputs, outputs, table)
 
 
-def _indices(vector: Vector | None, tensors: int, *, optional: bool) -> tuple[int, ...]:
+def _indices(table: Table, field: int, tensors: int, *, limit: int, lowest: int) -> tuple[int, ...]:
+    vector = table.vector(field, "<i4")
     if vector is None:
         return ()
-    if vector.count > MAX_OPERANDS:
-        raise damaged(f"{vector.count} tensors are listed at byte {vector.start}, the limit is {MAX_OPERANDS}")
+    if vector.count > limit:
+        raise damaged(f"{vector.count} tensors are listed at byte {vector.start}, the limit is {limit}")
+    table.budget.spend(4 * vector.count)
     indices = tuple(vector.array().tolist())
-    lowest = NO_TENSOR if optional else 0
     if any(not lowest <= index < tensors for index in indices):
         raise damaged(f"a tensor listed at byte {vector.start} is not there")
     return indices

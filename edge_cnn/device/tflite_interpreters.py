@@ -48,6 +48,7 @@ class TfliteInterpreter:
                     f"{name} refuses {artifact.name}: {detail}; see 'edge-cnn inspect {artifact.name}'"
                 ) from error
         self._interpreter: Any = interpreter
+        self._file = artifact.name
         self._reference = reference
         self.name = name
         self._distribution = package.replace("_", "-")
@@ -65,7 +66,12 @@ class TfliteInterpreter:
         return importlib.metadata.version(self._distribution)
 
     def run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-        """One array (n, ...) a graph input -> one array (n, ...) a graph output. Raises: DataError: they do not fit."""
+        """One array (n, ...) a graph input -> one array (n, ...) a graph output.
+
+        Raises:
+            DataError: the arrays do not fit the inputs.
+            ModelError: an operator of the graph fails.
+        """
         if len(inputs) == 1 and len(inputs[0]) == self._batch:
             return self._run_batch(inputs)
         if len(inputs) != len(self.inputs):
@@ -88,7 +94,14 @@ class TfliteInterpreter:
             wanted = ", ".join(f"{s.dtype} {s.shape}" for s in self.inputs)
             got = ", ".join(f"{a.dtype} {a.shape}" for a in inputs)
             raise DataError(f"the model takes {wanted}, got {got}; reshape or convert the input") from error
-        interpreter.invoke()
+        try:
+            interpreter.invoke()
+        # What depends on the values, for example an index out of range, shows here only.
+        except (ValueError, RuntimeError) as error:
+            detail = " ".join(str(error).split())
+            raise ModelError(
+                f"{self.name} cannot run {self._file}: {detail}; see 'edge-cnn inspect {self._file}'"
+            ) from error
         return [interpreter.get_tensor(index) for index in self._output_indices]
 
     def kernels(self) -> Kernels:

@@ -29,6 +29,7 @@ class Difference:
         mean_lsb: mean signed difference in codes, near 0 where only rounding differs; None for float tensors.
         histogram: difference in codes -> number of values, every value counted; empty for float tensors.
         non_finite: number of device values that are NaN or infinite.
+        step: real value of one code on the host; None for float tensors and scales per class.
     """
 
     tensor: str
@@ -42,6 +43,7 @@ class Difference:
     mean_lsb: float | None
     histogram: dict[int, int]
     non_finite: int
+    step: float | None = None
 
     @property
     def mean_lsb_error(self) -> float:
@@ -147,6 +149,7 @@ def compare(
         mean_lsb=float(lsb.mean()) if lsb is not None and lsb.size else None,
         histogram={int(v): int(c) for v, c in zip(values, counts, strict=True)},
         non_finite=non_finite,
+        step=host_params.scale if host_params is not None and host_params.axis is None else None,
     )
 
 

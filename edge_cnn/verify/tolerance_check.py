@@ -26,6 +26,16 @@ SIGMAS = 4.0
 PROBABILITY_FACTOR = 4
 """Steps of a probability per step of a logit, where only probabilities can be compared: a softmax amplifies."""
 
+FLOAT_STEP = 1 / 256
+"""Real value of a step of float outputs behind integer logits: what is dequantized there is an 8-bit softmax."""
+
+MAX_OUTPUT_STEPS, MEAN_OUTPUT_STEPS = 4, 1
+"""Steps by which outputs may differ at most and on average beyond what their logits explain: each kernel rounds its
+own exponentials."""
+
+EXACT_FLOATS = 1e-4
+"""Largest difference of float outputs behind logits that must be exact: the exponential of another C library."""
+
 GOLDEN_SIGMAS = 5.0
 """Standard deviations by which the accuracy on the golden samples may lie below the manifest's."""
 
@@ -55,8 +65,9 @@ def check(report: ParityReport, tolerance: Tolerance) -> Verdict:
     broken = [*_value_faults(report, tolerance), *_answer_faults(report, tolerance)]
     if broken:
         return Verdict(False, "; ".join(broken))
-    if compared.max_lsb == 0 and report.outputs.max_lsb in (0, None):
-        return Verdict(True, f"{compared.tensor} bit for bit those of the host")
+    if compared.max_lsb == 0:
+        near = "" if report.outputs.max_abs == 0 else f", outputs within {report.outputs.max_abs:.1e}"
+        return Verdict(True, f"{compared.tensor} bit for bit those of the host{near}")
     if compared.max_lsb is not None and tolerance.max_lsb is not None:
         limit = lsb_limit(report, tolerance)
         return Verdict(True, f"{compared.tensor} within {compared.max_lsb} LSB of the host's, {limit} allowed")
@@ -90,9 +101,8 @@ def _value_faults(report: ParityReport, tolerance: Tolerance) -> list[str]:
             )
         else:
             faults += _trends(compared)
-        # Exact kernels are exact to the last tensor.
-        if tolerance.max_lsb == 0 and report.outputs.max_lsb not in (0, None) and compared.max_lsb == 0:
-            faults.append(f"outputs differ by up to {report.outputs.max_lsb} LSB, 0 allowed ({tolerance.reason})")
+        if not faults and report.logits is not None:
+            faults += _output_faults(report.outputs, report.logits, tolerance)
     if tolerance.max_abs is not None:
         limit = _abs_limit(report, tolerance)
         if compared.max_abs > limit:
@@ -102,6 +112,34 @@ def _value_faults(report: ParityReport, tolerance: Tolerance) -> list[str]:
         elif report.outputs.max_abs > tolerance.max_abs * max(1.0, report.outputs.peak):
             faults.append(f"outputs differ by up to {report.outputs.max_abs:.2e}, {tolerance.max_abs:.1e} allowed")
     return faults
+
+
+def _output_faults(outputs: Difference, logits: Difference, tolerance: Tolerance) -> list[str]:
+    """Outputs that differ by more than their logits do, so that what stands behind the head is wrong.
+
+    A softmax changes by at most half of what its logits change, in the largest value as in the sum over the classes
+    (the rows of its Jacobian p_i (delta_ij - p_j) sum to 2 p_i (1 - p_i) <= 1/2 in absolute value, and it is
+    symmetric); a sigmoid by a quarter; a graph without either gives the logits themselves. The bound is that of the
+    last one, which none of them exceeds.
+    """
+    # Exact kernels are exact to the last tensor.
+    if tolerance.max_lsb == 0:
+        if outputs.max_lsb not in (0, None):
+            return [f"outputs differ by up to {outputs.max_lsb} LSB, 0 allowed ({tolerance.reason})"]
+        largest = EXACT_FLOATS * max(1.0, outputs.peak)
+        mean = largest
+    else:
+        step = outputs.step or FLOAT_STEP
+        largest = logits.max_abs + MAX_OUTPUT_STEPS * step
+        mean = logits.mean_abs + MEAN_OUTPUT_STEPS * step
+    for name, value, allowed in (("up to", outputs.max_abs, largest), ("on average", outputs.mean_abs, mean)):
+        # Written so that nan fails.
+        if not value <= allowed:
+            return [
+                f"outputs differ by {value:.2e} {name}, {allowed:.1e} is what their logits explain; "
+                "the operators after the last layer differ"
+            ]
+    return []
 
 
 def _trends(compared: Difference) -> list[str]:

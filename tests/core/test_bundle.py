@@ -1,6 +1,9 @@
 import dataclasses
 import io
 import json
+import os
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -191,3 +194,155 @@ def test_a_missing_file_and_a_missing_folder_are_said(tmp_path):
         read_bundle(tmp_path / "none.edgecnn")
     with pytest.raises(InputError, match="cannot write"):
         make_bundle().write(tmp_path / "none" / "m.edgecnn")
+
+
+def manifest_with(change) -> bytes:
+    """The bundle with a manifest that `change` edited, as JSON value or as text."""
+    members = members_of(make_bundle().to_bytes())
+    value = json.loads(members["manifest.json"])
+    text = change(value)
+    members["manifest.json"] = (text if isinstance(text, str) else json.dumps(value)).encode()
+    return zip_of(members)
+
+
+def put(*path, to):
+    """An edit of a JSON value: the last of `path` becomes `to`."""
+
+    def change(value):
+        for step in path[:-1]:
+            value = value[step]
+        value[path[-1]] = to
+
+    return change
+
+
+def bounds(**values):
+    def change(value):
+        value["artifacts"][0]["tolerances"]["xnnpack"] |= values
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (put("labels", to=["a", "b", "c"]), "3 labels for the 2 classes"),
+        (put("labels", to=["a"]), "1 labels for the 2 classes"),
+        (put("preprocessing", "height", to=float("inf")), "Infinity is not a finite number"),
+        (put("preprocessing", "std", to=[float("nan")]), "NaN is not a finite number"),
+        (put("provenance", to={"x": float("-inf")}), "not a finite number"),
+        (lambda value: json.dumps(value).replace("0.95", "1e999", 1), "1e999 is not a finite number"),
+        (put("preprocessing", "height", to=8193), "8193x2 pixels"),
+        (put("preprocessing", "width", to=0), "2x0 pixels"),
+        (put("preprocessing", "channels", to=2), "2 channels"),
+        (put("preprocessing", "height", to=3), r"takes \(1, 2, 2, 1\), its images are \(3, 2, 1\)"),
+        (put("artifacts", 0, "format", to="onnx"), "format 'onnx'"),
+        (put("artifacts", 0, "format", to="exe"), "format 'exe'"),
+        (lambda value: value["artifacts"].append(value["artifacts"][0]), "twice"),
+        (put("artifacts", 0, "input", "dtype", to="object"), "element type 'object'"),
+        (put("artifacts", 0, "input", "quantization", "zero_points", to=[128]), "zero points"),
+        (put("artifacts", 0, "input", "quantization", "scales", to=[0.0]), "not positive"),
+        (put("artifacts", 0, "input", "quantization", "scales", to=[0.1, 0.2]), "2 scales with 1 zero points"),
+        (put("artifacts", 0, "host_accuracy", to=1.5), "share from 0 to 1"),
+        (put("host_accuracy", to=-0.1), "share from 0 to 1"),
+        (put("artifacts", 0, "host_accuracy", to=10**400), "OverflowError"),
+        (bounds(max_lsb=None), "either max_lsb or max_abs"),
+        (bounds(max_abs=0.1), "either max_lsb or max_abs"),
+        (bounds(max_lsb=-1), "0 or more"),
+        (bounds(max_lsb=1.5), "not a number: 1.5"),
+        (bounds(max_lsb=None, max_abs=-0.1), "0 or more"),
+        (bounds(max_lsb=None, max_abs="1"), "not a number: '1'"),
+        (bounds(min_top1_agreement=-1), "min_top1_agreement must be a share"),
+        (bounds(max_accuracy_drop=2), "max_accuracy_drop must be a share"),
+    ],
+)
+def test_a_manifest_whose_parts_contradict_each_other_is_one_clear_line(change, said):
+    with pytest.raises(BundleError, match=said) as error:
+        parse_bundle(manifest_with(change), "m.edgecnn")
+    assert str(error.value).startswith("manifest.json: ")
+    assert "\n" not in str(error.value)
+
+
+def test_a_manifest_for_channels_first_and_dynamic_sizes_is_taken():
+    parse_bundle(manifest_with(put("artifacts", 0, "input", "shape", to=[1, 1, 2, 2])), "m.edgecnn")
+    parse_bundle(manifest_with(put("artifacts", 0, "input", "shape", to=[-1, -1, -1, 1])), "m.edgecnn")
+    parse_bundle(manifest_with(put("artifacts", 0, "output", "shape", to=[-1, -1])), "m.edgecnn")
+
+
+@pytest.mark.parametrize(
+    ("member", "changes", "said"),
+    [
+        ("golden.npz", {"labels": np.full(3, 2)}, r"labels 2\.\.2 for 2 classes"),
+        ("golden.npz", {"labels": np.full(3, -1)}, r"labels -1\.\.-1"),
+        ("golden.npz", {"labels": np.zeros(3)}, "not integers"),
+        ("golden.npz", {"labels": np.zeros((3, 1), int)}, "not integers"),
+        ("golden.npz", {"labels": np.int64(0)}, "different lengths"),
+        ("golden.npz", {"inputs": np.zeros((3, 2, 2, 1), np.int16)}, "inputs are int16"),
+        ("golden.npz", {"inputs": np.zeros((3, 2, 3, 1), np.uint8)}, "inputs are uint8"),
+        ("golden.npz", {"inputs": np.full((3, 2, 2, 1), np.nan, np.float32)}, "NaN"),
+        ("golden.npz", {"outputs/model.tflite": np.zeros((3, 5), np.int8)}, "for 2 classes"),
+        ("golden.npz", {"outputs/model.tflite": np.full((3, 2), "x")}, "not numbers"),
+        ("golden.npz", {"logits/model.tflite": np.full((3, 2), np.nan, np.float32)}, "NaN"),
+        ("replay.npz", {"labels": np.array([0, 2])}, "for 2 classes"),
+        ("replay.npz", {"embeddings/model.tflite": np.zeros(2, np.int8)}, "not numbers"),
+    ],
+)
+def test_samples_that_do_not_fit_the_manifest_are_refused(member, changes, said):
+    bundle = make_bundle()
+    samples = bundle.golden if member == "golden.npz" else bundle.replay
+    # Past `pack_npz`, which makes rows of scalars.
+    buffer = io.BytesIO()
+    np.savez(buffer, **(samples.to_arrays() | changes))
+    back = parse_bundle(zip_of(members_of(bundle.to_bytes()) | {member: buffer.getvalue()}), "m.edgecnn")
+    with pytest.raises(BundleError, match=said):
+        _ = back.golden if member == "golden.npz" else back.replay
+
+
+def test_all_scalars_are_no_samples():
+    arrays = dict.fromkeys(make_bundle().golden.to_arrays(), np.int64(0))
+    with pytest.raises(BundleError, match="different lengths"):
+        GoldenSamples.from_arrays(arrays, 2, (2, 2, 1))
+
+
+def test_bytes_between_and_before_the_members_are_refused():
+    data = make_bundle().to_bytes()
+    start = len(data) - 22
+    directory = int.from_bytes(data[start + 16 : start + 20], "little")
+    # In front of the directory: its offset in the end record moves along.
+    gap = data[:directory] + bytes(8) + data[directory:start]
+    end = data[start : start + 16] + (directory + 8).to_bytes(4, "little") + data[start + 20 :]
+    with pytest.raises(BundleError, match="do not fill"):
+        parse_bundle(gap + end, "m.edgecnn")
+    shifted = bytearray(bytes(8) + data[:directory] + data[directory:start] + end)
+    position = directory + 8
+    while shifted[position : position + 4] == b"PK\1\2":
+        name = int.from_bytes(shifted[position + 28 : position + 30], "little")
+        header = int.from_bytes(shifted[position + 42 : position + 46], "little")
+        shifted[position + 42 : position + 46] = (header + 8).to_bytes(4, "little")
+        position += 46 + name
+    with pytest.raises(BundleError, match="without gaps"):
+        parse_bundle(bytes(shifted), "m.edgecnn")
+
+
+def test_a_file_beyond_the_limit_is_refused_before_it_is_read(tmp_path):
+    path = tmp_path / "sparse.edgecnn"
+    with path.open("wb") as file:
+        file.truncate(2**32)
+    with pytest.raises(BundleError, match="4294967296 bytes, a bundle at most 4294967295"):
+        read_bundle(path)
+
+
+def test_a_pipe_is_refused_without_waiting_for_it(tmp_path):
+    os.mkfifo(tmp_path / "pipe.edgecnn")
+    with pytest.raises(BundleError, match="pipe or a device"):
+        read_bundle(tmp_path / "pipe.edgecnn")
+    with pytest.raises(BundleError, match="cannot read"):
+        read_bundle(tmp_path)
+
+
+def test_reading_a_bundle_imports_none_of_the_slow_modules():
+    code = (
+        "import sys, edge_cnn.core.bundle\nprint([m for m in ('zipfile', 'pathlib', 'tempfile') if m in sys.modules])"
+    )
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert child.stdout.strip() == "[]"

@@ -146,3 +146,30 @@ def test_more_tables_than_any_model_has_are_refused_before_they_are_read():
 def test_offsets_outside_of_the_file_are_errors(written, position):
     with pytest.raises(ModelError, match="an offset points to byte"):
         read_table(written, position)
+
+
+def test_tables_that_are_used_over_and_over_exceed_the_budget_of_the_file():
+    count = 500
+    # A table at byte 8 with a vector of tables, each of which is the table itself.
+    entries = b"".join(struct.pack("<I", (8 - (20 + 4 * i)) % 2**32) for i in range(count))
+    data = struct.pack("<HHH2x", 6, 8, 4) + struct.pack("<iII", 8, 4, count) + entries
+    with pytest.raises(ModelError, match="an offset points"):
+        read_table(data, 8).tables(0)  # offsets are unsigned, so a table cannot hold itself
+    # So the table comes last: `count` offsets to one table.
+    entries = b"".join(struct.pack("<I", 4 * (count - i)) for i in range(count))
+    shared = (
+        struct.pack("<HHH2x", 6, 8, 4)
+        + struct.pack("<iII", 8, 4, count)
+        + entries
+        + struct.pack("<iI", 20 + 4 * count, 0)
+    )
+    root = read_table(shared, 8)
+    assert len(root.tables(0)) == count
+    with pytest.raises(ModelError, match="used over and over"):
+        list(map(root.tables, [0] * 10))
+
+
+def test_a_text_that_is_read_over_and_over_exceeds_the_budget_of_the_file(written):
+    root = read_root(written, IDENTIFIER)
+    with pytest.raises(ModelError, match="used over and over"):
+        list(map(root.text, [3] * (32 * len(written))))

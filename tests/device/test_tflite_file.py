@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import contextlib
+import struct
+import time
 from collections import Counter
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 
 from edge_cnn.core.artifact import TFLITE, Artifact
 from edge_cnn.core.errors import ModelError
+from edge_cnn.device.flatbuffer import read_root
 from edge_cnn.device.tflite_file import has_hybrid_per_channel_dense, op_versions, read_tflite
 from edge_cnn.device.tflite_schema import ACTIVATIONS, BUILTIN_OPERATORS, TENSOR_TYPES
 
@@ -206,3 +209,35 @@ def damage(data: bytes) -> None:
     with contextlib.suppress(ModelError):
         model = read_tflite(Artifact("damaged.tflite", TFLITE, data))
         _ = model.inputs, model.outputs, model.op_versions()
+
+
+def test_many_graphs_that_are_one_are_refused_at_once(tflite_models):
+    # The root's vector of graphs becomes 4,000 offsets to one graph, whose 20,000 offsets lead to one tensor.
+    data = bytearray(tflite_models["int8"].data)
+    data += bytes(-len(data) % 4)
+    root = read_root(data, b"TFL3")
+    field = root.field(2, 4)
+    assert field is not None
+    count = 4000
+    vector = len(data)
+    data += struct.pack("<I", count) + bytes(4 * count)
+    struct.pack_into("<I", data, field, vector - field)
+    tables = len(data)
+    data += struct.pack("<HHH2x", 6, 8, 4) + struct.pack("<iI", 8, 4) + struct.pack("<I", 20_000)
+    table = tables + 8
+    leaf = table + 12 + 4 * 20_000
+    data += b"".join(struct.pack("<I", leaf - (table + 12 + 4 * i)) for i in range(20_000))
+    data += struct.pack("<iI", leaf - tables, 0)
+    for i in range(count):
+        struct.pack_into("<I", data, vector + 4 + 4 * i, table - (vector + 4 + 4 * i))
+    start = time.process_time()
+    with pytest.raises(ModelError, match="used over and over"):
+        read_tflite(Artifact("crafted.tflite", TFLITE, bytes(data)))
+    assert time.process_time() - start < 2.0
+
+
+def test_more_inputs_than_any_network_has_are_refused(tflite_models):
+    tree = tree_of(tflite_models["int8"])
+    tree.subgraphs[0].inputs = np.zeros(1025, np.int32)
+    with pytest.raises(ModelError, match="1025 tensors are listed"):
+        read_tflite(pack(tree))

@@ -1,12 +1,15 @@
 """The gate must bite: a real bundle, and devices on which one thing is wrong."""
 
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.bundle import Bundle
+from edge_cnn.core.protocols import Kernels
+from edge_cnn.core.quantization import dequantize, quantize
 from edge_cnn.device.model_input import InputEncoder
 from edge_cnn.device.runtimes import open_runtime
 from edge_cnn.verify.devices import LocalDevice
@@ -25,6 +28,21 @@ class DamagedDevice(LocalDevice):
 
     def open(self, artifact, runtime, *, threads=1):
         return open_runtime(self.damage(artifact), runtime, threads=threads)
+
+
+@dataclass(frozen=True)
+class LyingDevice(LocalDevice):
+    """This process, but what comes out of the whole graph is changed; the view of the logits is left alone."""
+
+    whole: bytes = b""
+    change: object = None
+
+    def open(self, artifact, runtime, *, threads=1):
+        opened = open_runtime(artifact, runtime, threads=threads)
+        if artifact.data == self.whole:
+            run, change = opened.run, self.change
+            opened.run = lambda inputs: [change(output, opened.outputs[0].quantization) for output in run(inputs)]
+        return opened
 
 
 def verdict(bundle, key, runtime, damage=lambda artifact: artifact):
@@ -256,3 +274,81 @@ def test_an_environment_gives_the_same_bits_as_this_process(bundle_path, this_en
     there = verify(bundle_path, f"{this_environment}:litert-ref").results
     assert [r.parity.logits for r in here] == [r.parity.logits for r in there]
     assert [r.reason for r in here] == [r.reason for r in there]
+
+
+def flat(outputs, grid):
+    """0.5 for the best class and 0.496 for every other one."""
+    values = np.full(outputs.shape, 0.496)
+    np.put_along_axis(values, outputs.argmax(axis=1)[:, None], 0.5, axis=1)
+    return values.astype(np.float32) if grid is None else quantize(values, grid, outputs.dtype)
+
+
+def faint(outputs, grid):
+    """A tenth of every score, so that the best is off by 0.9."""
+    if grid is None:
+        return outputs / 10
+    # Two codes apart at least, so that the answer stays.
+    codes = quantize(dequantize(outputs, grid) / 10, grid, outputs.dtype)
+    np.put_along_axis(codes, outputs.argmax(axis=1)[:, None], codes.max(axis=1, keepdims=True) + 2, axis=1)
+    return codes
+
+
+def scattered(outputs, grid):
+    """One class that is not the best gets 0.2 more in every sample."""
+    values = outputs if grid is None else dequantize(outputs, grid)
+    values = values.copy()
+    np.put_along_axis(values, values.argmin(axis=1)[:, None], values.min(axis=1, keepdims=True) + 0.2, axis=1)
+    return values.astype(np.float32) if grid is None else quantize(values, grid, outputs.dtype)
+
+
+@pytest.mark.parametrize("key_and_runtime", INTEGER_RUNS)
+@pytest.mark.parametrize("change", [flat, faint, scattered])
+def test_scores_that_the_logits_do_not_explain_fail_though_the_answer_stays(bundle, key_and_runtime, change):
+    key, runtime = key_and_runtime
+    entry = next(e for e in bundle.manifest.artifacts if f"{e.scheme}.{e.format}" == key)
+    device = LyingDevice(whole=bundle.artifact(entry.name).data, change=change)
+    result = judge(bundle, entry.name, device, runtime)
+    assert result.parity.top1_agreement > 0.98
+    assert result.parity.logits.max_lsb <= 1
+    assert not result.passed
+    assert "outputs differ by" in result.reason
+
+
+def test_a_softmax_of_another_temperature_fails_behind_the_same_logits(bundle):
+    def cooler(file):
+        from ai_edge_litert import schema_py_generated as schema
+
+        every = file.operators(schema.BuiltinOperator.SOFTMAX)
+        if not every:  # the view of the logits ends before it
+            return
+        (softmax,) = every
+        options = schema.SoftmaxOptions()
+        options.Init(softmax.BuiltinOptions().Bytes, softmax.BuiltinOptions().Pos)
+        position = options._tab.Pos + options._tab.Offset(4)
+        file.bytes[position : position + 4] = np.float32(0.5).tobytes()
+
+    result = verdict(bundle, "int8.tflite", "litert", damaged_tflite(cooler))
+    assert result.parity.logits.max_lsb <= 1
+    assert not result.passed
+    assert "the operators after the last layer differ" in result.reason
+
+
+def test_an_operator_that_fails_on_the_values_is_a_failed_row(bundle):
+    def fail():
+        raise RuntimeError("gather index out of bounds\nNode number 3 (GATHER) failed to invoke.")
+
+    @dataclass(frozen=True)
+    class FailingDevice(LocalDevice):
+        def open(self, artifact, runtime, *, threads=1):
+            opened = open_runtime(artifact, runtime, threads=threads)
+            opened._interpreter = SimpleNamespace(set_tensor=lambda *_: None, invoke=fail)
+            opened.kernels = lambda: Kernels("xnnpack", {})
+            return opened
+
+    name = next(a.name for a in bundle.artifacts if a.format == "tflite")
+    result = judge(bundle, name, FailingDevice(), "litert")
+    assert not result.passed
+    assert result.reason == (
+        f"litert cannot run {name}: gather index out of bounds Node number 3 (GATHER) failed to invoke.; "
+        f"see 'edge-cnn inspect {name}'"
+    )

@@ -226,3 +226,45 @@ def test_scales_may_differ_by_the_rounding_of_float32(fake_bundle, fakes):
     grid = QuantizationParams((float(np.float32(0.1)),), (5,))
     runtime = fakes.Runtime(fakes.graph, outputs=(replace(fakes.output, quantization=grid),))
     assert spec_fault(fake_bundle.manifest.artifacts[0], runtime) is None
+
+
+def test_bit_for_bit_is_said_of_logits_and_outputs_that_are_equal_only():
+    probabilities = np.full((100, 10), 0.1, np.float32)
+    parity = replace(report(codes(), codes()), outputs=compare("outputs", probabilities, probabilities))
+    assert check(parity, ACROSS).reason == "logits bit for bit those of the host"
+    near = compare("outputs", probabilities, probabilities + np.float32(1e-3))
+    verdict = check(replace(parity, outputs=near), ACROSS)
+    assert verdict.passed
+    assert verdict.reason == "logits bit for bit those of the host, outputs within 1.0e-03"
+    assert not check(replace(parity, outputs=near), EXACT).passed
+
+
+@pytest.mark.parametrize(("share", "passed"), [(0.4, True), (1.0, True), (1.2, False)])
+def test_outputs_may_differ_as_far_as_their_logits(share, passed):
+    parity = report(codes(), nudged(codes(), 3))
+    host = np.full((100, 10), 0.5, np.float32)
+    device = host.copy()
+    device[0, 0] += np.float32(share * (parity.logits.max_abs + 4 / 256) - 1e-5)
+    assert check(replace(parity, outputs=compare("outputs", host, device)), ACROSS).passed is passed
+
+
+def test_outputs_that_are_all_off_fail_though_one_logit_alone_would_explain_each():
+    device = codes()
+    device[0, 0] += 3
+    parity = report(codes(), device)
+    host = np.full((100, 10), 0.5, np.float32)
+    verdict = check(replace(parity, outputs=compare("outputs", host, host + np.float32(0.1))), ACROSS)
+    assert not verdict.passed
+    assert "on average" in verdict.reason
+
+
+def test_a_softmax_changes_by_less_than_the_bound_for_any_logits():
+    # The bound rests on the Lipschitz constant 1/2; random and extreme logits look for a counterexample.
+    rng = np.random.default_rng(3)
+    for scale in (0.1, 1.0, 10.0):
+        z = rng.normal(0, scale, (2000, 10))
+        moved = z + rng.choice([-1, 0, 1], z.shape) * rng.random((2000, 1)) * scale
+        p, q = (np.exp(a - a.max(1, keepdims=True)) for a in (z, moved))
+        p, q = p / p.sum(1, keepdims=True), q / q.sum(1, keepdims=True)
+        assert (np.abs(p - q).max(1) <= np.abs(z - moved).max(1) / 2 + 1e-12).all()
+        assert (np.abs(p - q).sum(1) <= np.abs(z - moved).sum(1) / 2 + 1e-12).all()
