@@ -13,7 +13,6 @@ from edge_cnn.core.atomic_file import write_atomically
 from edge_cnn.core.bundle import SUFFIX, Bundle
 from edge_cnn.core.errors import InputError, ModelError
 from edge_cnn.core.preprocessing import Preprocessing
-from edge_cnn.core.protocols import Runtime
 from edge_cnn.core.quantization import dequantize
 from edge_cnn.core.tensor_spec import TensorSpec
 from edge_cnn.device.model_input import InputEncoder
@@ -23,8 +22,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edge_cnn.core.protocols import Runtime
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Predictions:
     """Scores of n samples.
 

@@ -13,7 +13,6 @@ from edge_cnn.core.artifact import ONNX, Artifact, read_artifact
 from edge_cnn.core.bundle import SUFFIX, Bundle, read_bundle
 from edge_cnn.core.errors import InputError, ModelError, RuntimeUnavailableError
 from edge_cnn.core.preprocessing import Preprocessing, input_range
-from edge_cnn.core.protocols import Runtime
 from edge_cnn.core.tensor_spec import TensorSpec
 from edge_cnn.device.classifier import Classifier
 from edge_cnn.device.model_input import image_shape
@@ -21,6 +20,8 @@ from edge_cnn.device.runtimes import find_runtime, installed_runtimes, open_runt
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from edge_cnn.core.protocols import Runtime
 
 KNOWN_RANGES = ((0.0, 255.0), (0.0, 1.0), (-1.0, 1.0))
 RANGE_TOLERANCE = 0.03

@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from edge_cnn.core.artifact import ONNX, TFLITE, Artifact
 from edge_cnn.core.errors import InputError, RuntimeUnavailableError
-from edge_cnn.core.protocols import Runtime
+
+if TYPE_CHECKING:
+    from edge_cnn.core.protocols import Runtime
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,14 @@ import numpy as np
 
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.errors import DataError, ModelError
-from edge_cnn.core.protocols import Kernels
 from edge_cnn.core.quantization import QuantizationParams
 from edge_cnn.core.tensor_spec import TensorSpec
 from edge_cnn.device.native_output import captured_native_stderr
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from edge_cnn.core.protocols import Kernels
 
 
 class TfliteInterpreter:
@@ -106,6 +107,9 @@ class TfliteInterpreter:
 
     def kernels(self) -> Kernels:
         """Which kernels run; a delegate's share is counted in operators of the file that it took over."""
+        # Imported late: a prediction asks for no kernels, and a cold start shows every class that is made.
+        from edge_cnn.core.protocols import Kernels
+
         # The private call is the only one that tells which nodes a delegate replaced.
         ops: list[dict[str, Any]] = self._interpreter._get_ops_details()
         own = [op for op in ops if op["op_name"] != "DELEGATE"]
