@@ -114,7 +114,9 @@ def _summary(demo: Demo, report: Path) -> str:
 
 def _parity(row: dict[str, Any]) -> str:
     verdict = "yes" if row["passed"] else "NO"
-    return verdict if row["max_lsb"] is None else f"{verdict}, within {row['max_lsb']} LSB"
+    if row["max_lsb"] is None:
+        return verdict
+    return f"{verdict}, bit for bit" if row["max_lsb"] == 0 else f"{verdict}, within {row['max_lsb']} LSB"
 
 
 def _percent(share: float | None) -> str:

@@ -106,6 +106,7 @@ def command(
         "saved": result.improved,
         "out": str(out) if result.improved else None,
         "skipped": [str(path) for path in skipped],
+        "left_out": _left_out(classifier),
     }
     console.result(document, _summary(result, out))
     result.check()
@@ -119,8 +120,12 @@ def _named_data(path: Path) -> LabelledImages | None:
     return load_dataset(str(path)).train if str(path) in DATASETS and not path.exists() else None
 
 
+def _left_out(classifier: Classifier) -> list[str]:
+    return [a.name for a in classifier.bundle.artifacts if a != classifier.artifact] if classifier.bundle else []
+
+
 def _note_dropped(console: Console, classifier: Classifier) -> None:
-    others = [a.name for a in classifier.bundle.artifacts if a != classifier.artifact] if classifier.bundle else []
+    others = _left_out(classifier)
     if others:
         console.note(f"left out of the new bundle, as they still have the old head: {', '.join(others)}")
 
@@ -134,8 +139,11 @@ def _summary(result: FinetuneResult, out: Path) -> str:
         ["held-out old samples", percent(result.before.replay_accuracy), percent(result.after.replay_accuracy)],
     ]
     ending = f"saved {out}" if result.improved else "not saved"
+    bound = result.certificate.loss_gap_bound
+    # Early stopping ends far from the optimum on purpose, and then the bound says nothing.
+    gap = f"loss at most {bound:.3g} nats above its minimum" if bound < 1 else "stopped early on the held-out samples"
     return (
         table(["accuracy", "before", "after"], rows)
-        + f"\n{result.steps} steps; loss at most {result.certificate.loss_gap_bound:.3g} nats above the optimum; "
-        f"writing into the file moved no held-out logit by more than {result.certificate.max_logit_error:.3g}; {ending}"
+        + f"\n{len(result.order['holdout'])} new samples were held out; {result.steps} steps, {gap}; writing into the "
+        f"file moved no held-out logit by more than {result.certificate.max_logit_error:.3g}; {ending}"
     )

@@ -64,7 +64,13 @@ def _bundle_text(document: dict[str, Any]) -> str:
     ]
     if accuracy is not None:
         lines.append(f"float accuracy on the host: {100 * accuracy:.2f} %")
-    lines += [f"{key}: {value}" for key, value in document["provenance"].items()]
+    for key, value in document["provenance"].items():
+        if isinstance(value, dict):
+            # One level down, and what is nested deeper is for --json.
+            parts = [f"{name} {item}" for name, item in value.items() if not isinstance(item, dict | list)]
+            lines.append(f"{key}: {', '.join(parts)}")
+        else:
+            lines.append(f"{key}: {value}")
     return "\n".join(lines)
 
 
@@ -78,6 +84,7 @@ def _artifact_text(document: dict[str, Any]) -> str:
         if head
         else f"head    none: {document['no_head_reason']}",
         *(f"{name}: {verdict}" for name, verdict in document["runtimes"].items()),
+        *([] if document["runtimes"] else [f"no runtime for .{document['format']} files is installed here"]),
         table(["op", "version", "count"], [[o["name"], str(o["version"]), str(o["count"])] for o in document["ops"]]),
     ]
     return "\n".join(lines)

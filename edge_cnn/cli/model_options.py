@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ class RangeType(click.ParamType):
             low, high = (float(part) for part in str(value).split(","))
         except ValueError:
             self.fail(f"{value!r} is not two numbers LO,HI, for example -1,1", param, ctx)
+        if not math.isfinite(low) or not math.isfinite(high):
+            self.fail(f"{value!r} holds a value that is not finite", param, ctx)
         return low, high
 
 
@@ -41,7 +44,7 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--runtime", help="litert, litert-ref, tflite-runtime, onnxruntime; default: the first one here.")
     @click.option("--artifact", help="Which model file of a bundle; default: the first one that a runtime here takes.")
     @INPUT_RANGE
-    @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Of the runtime.")
+    @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Of the runtime.")
     @functools.wraps(function)
     def command(
         console: Console,
@@ -56,11 +59,12 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
             classifier = open_classifier(
                 model, runtime=runtime, artifact=artifact, input_range=input_range, threads=threads
             )
-            described = classifier.preprocessing.describe() if classifier.preprocessing else "float inputs only"
-            console.note(
-                f"{classifier.artifact.name} on {classifier.runtime.name} {classifier.runtime.version}; "
-                f"input {described} (from {classifier.preprocessing_source})"
-            )
+            opened = f"{classifier.artifact.name} on {classifier.runtime.name} {classifier.runtime.version}"
+            if classifier.preprocessing is None:
+                console.note(f"{opened}; takes no images, give its inputs as float x in an .npz")
+            else:
+                described = classifier.preprocessing.describe()
+                console.note(f"{opened}; input {described} (from {classifier.preprocessing_source})")
             return classifier
 
         return function(console, model=model, open_model=open_model, **arguments)

@@ -97,6 +97,7 @@ class FinetuneResult:
             "before": self.before.to_json(),
             "after": self.after.to_json(),
             "float_head_accuracy": self.float_head_accuracy,
+            "holdout_samples": len(self.order["holdout"]),
             "seed": self.seed,
             "order": self.order,
             "optimizer": self.optimizer["name"],

@@ -16,6 +16,9 @@ from edge_cnn.core.quantization import QuantizationParams, quantize
 LOGITS_MARGIN = 0.1
 """Share by which the range of the logits is widened: data on the device goes beyond what fine-tuning saw."""
 
+LEAST_RANGE = 0.01
+"""Smallest difference between the largest and the smallest logit that is provided for."""
+
 BIAS_LIMIT = 2**30
 """Largest code of an int32 bias: kernels add the products to it in 32 bits."""
 
@@ -66,7 +69,9 @@ def logits_params(low: float, high: float, dtype: np.dtype[Any], *, symmetric: b
         symmetric: keep the zero point 0, as TensorRT's explicit quantization asks.
     """
     limits = np.iinfo(dtype)
-    margin = LOGITS_MARGIN * max(high - low, 1e-6)
+    # Softmax kernels abort on scales near 0, and logits that close are all the same anyway.
+    high = max(high, low + LEAST_RANGE)
+    margin = LOGITS_MARGIN * (high - low)
     low, high = min(low - margin, 0.0), max(high + margin, 0.0)
     if symmetric:
         return QuantizationParams((float(np.float32(max(-low, high) / limits.max)),), (0,))

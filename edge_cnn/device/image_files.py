@@ -15,6 +15,8 @@ from edge_cnn.core.npz import unpack_npz
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 MAX_NPZ_BYTES = 8 * 2**30
+MAX_CLASSES = 10_000
+"""Of data that names no classes: a stray label must not make billions of them."""
 
 OnSkip = Callable[[Path, str], None]
 """Called with each file that was left out, and why."""
@@ -228,6 +230,11 @@ def _labels(
     if own is not None and class_names is not None and own != class_names:
         _check_range(path, labels, own)
         return _by_name(path, [own[i] for i in labels], class_names)
+    if class_names is None and own is None and int(labels.max(initial=0)) >= MAX_CLASSES:
+        raise DataError(
+            f"{path}: label {int(labels.max())} would make that many classes, {MAX_CLASSES} is the most; "
+            "number the classes from 0"
+        )
     names = class_names or own or tuple(str(i) for i in range(int(labels.max(initial=1)) + 1))
     _check_range(path, labels, names)
     return labels, names

@@ -73,10 +73,12 @@ class InputEncoder:
         """
         if images.dtype != np.uint8:
             return self._encode_floats(images)
-        if self._table is None or images.shape[1:] != self._image_shape:
+        if self._table is None:
+            raise DataError(f"the model takes no images but inputs of shape {self.spec.shape[1:]}; give them as floats")
+        if images.shape[1:] != self._image_shape:
             raise DataError(
-                f"the model takes uint8 images of shape {self._image_shape or 'none at all'}, "
-                f"got {images.shape[1:]}; resize them or check the channels"
+                f"the model takes uint8 images of shape {self._image_shape}, got {images.shape[1:]}; "
+                "resize them or check the channels"
             )
         if self._flips_sign_bit:
             # pixel - 128 in one pass without widening: the most common case, and the hot path of batch 1.

@@ -148,6 +148,13 @@ def test_a_loss_of_held_out_accuracy_is_an_error_on_check(bundle_path, digits_sp
         result.check()
 
 
+@pytest.mark.parametrize("key", ["int8.tflite", "int8.onnx"])
+def test_a_head_that_was_shrunk_to_nothing_still_runs(bundle_path, artifacts, inverted, key):
+    config = FinetuneConfig(sgd=SgdConfig(l2=1e9))
+    result = finetune(open_classifier(bundle_path, artifact=artifacts[key].name), *inverted, config=config)
+    assert np.isfinite(result.classifier.predict(inverted[0][:5]).scores).all()
+
+
 def test_the_certificate_holds_for_the_file_itself(bundle_path, inverted):
     images, _ = inverted
     result = finetune(open_classifier(bundle_path), *inverted)

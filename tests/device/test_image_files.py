@@ -174,6 +174,11 @@ def test_arrays_that_cannot_be_used_are_refused_with_the_reason(tmp_path, arrays
         read_data(npz(tmp_path, **arrays), None, names)
 
 
+def test_a_stray_label_does_not_make_a_billion_classes(tmp_path):
+    with pytest.raises(DataError, match="number the classes from 0"):
+        read_data(npz(tmp_path, x=PIXELS, y=np.array([0, 1, 2, 3, 4, 10**15])), None)
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04rest", b"hello"])
 def test_a_damaged_npz_is_one_clear_error(tmp_path, content):
     (tmp_path / "d.npz").write_bytes(content)
