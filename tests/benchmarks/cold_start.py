@@ -1,14 +1,10 @@
 """Process start to first prediction: edge_cnn from a bundle against a bare LiteRT script on the same model.
 
-Both are fresh processes of this Python that load the file, classify one image and print the best class. They
-alternate, and the ratio is the median over pairs.
+Both are fresh processes of this Python that load the file, classify one image and print the best class.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -17,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from side_by_side import BARE, EDGE_CNN, alternate, compile_as_installed, result, run_as_script
 
 from edge_cnn.core.bundle import read_bundle
 
@@ -32,7 +29,7 @@ classifier = edge_cnn.open_classifier(sys.argv[1])
 print(classifier.predict(np.load(sys.argv[2])).indices[0])
 """
 
-BARE = """
+BARE_SCRIPT = """
 import sys
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
@@ -62,43 +59,19 @@ def run(script: str, model: Path, image: Path) -> tuple[float, str]:
 
 def measure(bundle_path: Path, pairs: int = PAIRS) -> dict[str, Any]:
     """Median milliseconds of both sides and the median ratio of a pair."""
+    compile_as_installed()
     bundle = read_bundle(bundle_path)
     assert bundle.golden is not None
     with tempfile.TemporaryDirectory() as folder:
         model, image = Path(folder) / "model.tflite", Path(folder) / "image.npy"
         model.write_bytes(bundle.artifacts[0].data)
         np.save(image, bundle.golden.inputs[:1])
-        sides = {"edge_cnn": (OURS, bundle_path), "bare": (BARE, model)}
+        sides = {EDGE_CNN: (OURS, bundle_path), BARE: (BARE_SCRIPT, model)}
         answers = {run(*side, image)[1] for side in sides.values()}
         assert len(answers) == 1, f"both sides must give the same answer, got {answers}"
-        times: dict[str, list[float]] = {name: [] for name in sides}
-        for number in range(pairs):
-            for name in sorted(sides, reverse=bool(number % 2)):
-                times[name].append(run(*sides[name], image)[0])
-    ratios = [a / b for a, b in zip(times["edge_cnn"], times["bare"], strict=True)]
-    return {
-        "benchmark": "cold start, resnet8 int8",
-        "edge_cnn": statistics.median(times["edge_cnn"]),
-        "bare": statistics.median(times["bare"]),
-        "unit": "ms",
-        "ratio": statistics.median(ratios),
-        "goal": GOAL,
-    }
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--bundle", type=Path, help="a bundle with an int8 .tflite; made where it is not given")
-    bundle = parser.parse_args().bundle
-    with tempfile.TemporaryDirectory() as folder:
-        if bundle is None:
-            from resnet8_bundle import write_bundle
-
-            bundle = Path(folder) / "resnet8.edgecnn"
-            write_bundle(bundle)
-        sys.stdout.write(json.dumps(measure(bundle)) + "\n")
-    return 0
+        times = alternate({name: lambda s=side: run(*s, image)[0] for name, side in sides.items()}, pairs)
+    return result("cold start, resnet8 int8", times, unit="ms", goal=GOAL)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_as_script(measure, __doc__))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
-import json
-import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
+
+from side_by_side import BARE, EDGE_CNN, alternate, compile_as_installed, result, run_as_script
 
 GOAL = 1.2
 PAIRS = 25
-SIDES = {"edge_cnn": "import edge_cnn", "bare": "import numpy"}
+SIDES = {EDGE_CNN: "import edge_cnn", BARE: "import numpy"}
 
 
 def run(code: str) -> float:
@@ -22,32 +22,15 @@ def run(code: str) -> float:
     return (time.perf_counter() - start) * 1e3
 
 
-def measure(pairs: int = PAIRS) -> dict[str, Any]:
-    """Median milliseconds of both sides and the median ratio of a pair."""
+def measure(bundle_path: Path, pairs: int = PAIRS) -> dict[str, Any]:
+    """Median milliseconds of both sides and the median ratio of a pair; no model is needed."""
+    del bundle_path
+    compile_as_installed()
     for code in SIDES.values():
         run(code)
-    times: dict[str, list[float]] = {name: [] for name in SIDES}
-    for number in range(pairs):
-        for name in sorted(SIDES, reverse=bool(number % 2)):
-            times[name].append(run(SIDES[name]))
-    ratios = [a / b for a, b in zip(times["edge_cnn"], times["bare"], strict=True)]
-    return {
-        "benchmark": "import edge_cnn / import numpy",
-        "edge_cnn": statistics.median(times["edge_cnn"]),
-        "bare": statistics.median(times["bare"]),
-        "unit": "ms",
-        "ratio": statistics.median(ratios),
-        "goal": GOAL,
-    }
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--bundle", help="taken as the other benchmarks take it; not used")
-    parser.parse_args()
-    sys.stdout.write(json.dumps(measure()) + "\n")
-    return 0
+    times = alternate({name: lambda c=code: run(c) for name, code in SIDES.items()}, pairs)
+    return result("import edge_cnn / import numpy", times, unit="ms", goal=GOAL)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_as_script(measure, __doc__))

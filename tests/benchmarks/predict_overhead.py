@@ -8,11 +8,7 @@ over rounds.
 
 from __future__ import annotations
 
-import argparse
-import json
-import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from side_by_side import BARE, EDGE_CNN, alternate, result, run_as_script
 
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.bundle import read_bundle
@@ -66,39 +63,14 @@ def measure(bundle_path: Path, rounds: int = ROUNDS, calls: int = CALLS) -> dict
     assert bundle.golden is not None
     image = np.ascontiguousarray(bundle.golden.inputs[:1])
     np.testing.assert_array_equal(classifier.predict(image).scores, bare(image))
-    sides = {"edge_cnn": classifier.predict, "bare": bare}
+    sides = {EDGE_CNN: classifier.predict, BARE: bare}
     for function in sides.values():
         seconds_per_call(function, image, calls)
-    times: dict[str, list[float]] = {name: [] for name in sides}
-    for number in range(rounds):
-        # Whoever runs second finds warmer caches, so the order alternates.
-        for name in sorted(sides, reverse=bool(number % 2)):
-            times[name].append(seconds_per_call(sides[name], image, calls) * 1e6)
-    ratios = [a / b for a, b in zip(times["edge_cnn"], times["bare"], strict=True)]
-    return {
-        "benchmark": "predict, batch 1, resnet8 int8",
-        "edge_cnn": statistics.median(times["edge_cnn"]),
-        "bare": statistics.median(times["bare"]),
-        "unit": "us",
-        "ratio": statistics.median(ratios),
-        "goal": GOAL,
-        "aim": AIM,
-    }
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--bundle", type=Path, help="a bundle with an int8 .tflite; made where it is not given")
-    bundle = parser.parse_args().bundle
-    with tempfile.TemporaryDirectory() as folder:
-        if bundle is None:
-            from resnet8_bundle import write_bundle
-
-            bundle = Path(folder) / "resnet8.edgecnn"
-            write_bundle(bundle)
-        sys.stdout.write(json.dumps(measure(bundle)) + "\n")
-    return 0
+    times = alternate(
+        {name: lambda f=function: seconds_per_call(f, image, calls) * 1e6 for name, function in sides.items()}, rounds
+    )
+    return result("predict, batch 1, resnet8 int8", times, unit="us", goal=GOAL) | {"aim": AIM}
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_as_script(measure, __doc__))
