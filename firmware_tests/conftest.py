@@ -15,7 +15,8 @@ import pytest
 
 from edge_cnn.core.bundle import Bundle, read_bundle
 from edge_cnn.core.errors import UnavailableError
-from edge_cnn.verify.devices import Device, check_runtime, parse_device
+from edge_cnn.verify.devices.device import Device, check_runtime
+from edge_cnn.verify.devices.table import parse_device
 
 ROOT = Path(__file__).resolve().parents[1]
 MAKE_ENVIRONMENTS = "make device-envs"

@@ -21,7 +21,7 @@ print([name for name in {FRAMEWORKS!r} if importlib.util.find_spec(name)])
 @pytest.fixture
 def python(device):
     """The device's interpreter."""
-    command = getattr(device, "command", None)
+    command = getattr(device, "python", None)
     if not device.name.startswith("venv:") or command is None:
         pytest.skip("only an environment on this machine has an interpreter to ask")
     return command[0]

@@ -4,7 +4,7 @@ import pytest
 
 from edge_cnn.core.artifact import ONNX, TFLITE
 from edge_cnn.device.runtimes import RUNTIMES
-from edge_cnn.verify.devices import choose_runtime
+from edge_cnn.verify.devices.device import choose_runtime
 from edge_cnn.verify.replay import judge
 
 

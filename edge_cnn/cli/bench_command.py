@@ -12,7 +12,8 @@ from edge_cnn.cli.device_options import device_options
 from edge_cnn.core.artifact import Artifact, read_artifact
 from edge_cnn.core.bundle import SUFFIX, read_bundle
 from edge_cnn.core.errors import RuntimeUnavailableError
-from edge_cnn.verify.devices import Device, check_runtime, choose_runtime, parse_device
+from edge_cnn.verify.devices.device import Device, check_runtime, choose_runtime
+from edge_cnn.verify.devices.table import device_names, parse_device
 from edge_cnn.verify.latency import Input, LatencyReport, measure
 
 
@@ -32,7 +33,7 @@ def command(
     """
     artifacts, sample = _read(model)
     rng = np.random.default_rng(console.seed)
-    opened = [parse_device(name, limit_s=limit_s) for name in dict.fromkeys(devices)]
+    opened = [parse_device(name, limit_s=limit_s) for name in device_names(devices)]
     try:
         pairs = [pair for device in opened for pair in _plan(console, device, artifacts)]
     finally:

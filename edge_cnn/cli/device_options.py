@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from edge_cnn.verify.agent_client import LIMIT_S
-from edge_cnn.verify.devices import FORMS
+from edge_cnn.verify.devices.table import FORMS
 
 
 def device_options(function: Callable[..., Any]) -> Callable[..., Any]:

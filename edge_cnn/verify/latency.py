@@ -14,7 +14,7 @@ from edge_cnn.core.errors import InputError
 from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.core.tensor_spec import TensorSpec
 from edge_cnn.device.model_input import InputEncoder
-from edge_cnn.verify.devices import Device
+from edge_cnn.verify.devices.device import Device
 
 WARMUP = 20
 """Runs before the measured ones: caches, lazy allocations and the clock frequency settle."""
@@ -128,6 +128,7 @@ def measure(
                 cold_start_ms=float(np.median(cold)),
                 latencies_us=latencies,
                 peak_memory_mb=agent.peak_memory_mb(),
+                emulated=device.emulated,
             )
     raise AssertionError("the last attempt returns")
 

@@ -24,7 +24,8 @@ from edge_cnn.core.samples import GoldenSamples
 from edge_cnn.device.head_surgery import split_head
 from edge_cnn.device.model_input import InputEncoder
 from edge_cnn.verify.agent_client import LIMIT_S
-from edge_cnn.verify.devices import Device, check_runtime, choose_runtime, parse_device
+from edge_cnn.verify.devices.device import Device, check_runtime, choose_runtime
+from edge_cnn.verify.devices.table import device_names, parse_device
 from edge_cnn.verify.parity import Difference, ParityReport, accuracy, compare, top1_agreement
 from edge_cnn.verify.tolerance_check import Verdict, check, golden_fault, spec_fault
 from edge_cnn.verify.verify_result import Skipped, VerifyReport, VerifyResult
@@ -57,10 +58,10 @@ def verify(
         DeviceUnavailableError, RuntimeUnavailableError: a device is not there, or runs none of the artifacts.
     """
     bundle = read_verifiable(Path(path))
-    names = [device] if isinstance(device, str) else list(device)
+    names = (device,) if isinstance(device, str) else tuple(device)
     if not names:
         raise InputError("no device to verify on; give at least one, for example local")
-    devices = [parse_device(name, limit_s=limit_s) for name in dict.fromkeys(names)]
+    devices = [parse_device(name, limit_s=limit_s) for name in device_names(names)]
     try:
         # All of them first: half an answer after minutes is worse than none at once.
         plans = [_plan(bundle, d) for d in devices]

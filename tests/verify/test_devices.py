@@ -17,7 +17,10 @@ from edge_cnn.core.errors import (
     RuntimeUnavailableError,
 )
 from edge_cnn.verify.agent_client import runtimes_of
-from edge_cnn.verify.devices import AgentDevice, LocalDevice, check_runtime, choose_runtime, parse_device
+from edge_cnn.verify.devices.agent_device import AgentDevice
+from edge_cnn.verify.devices.device import check_runtime, choose_runtime
+from edge_cnn.verify.devices.local import LocalDevice
+from edge_cnn.verify.devices.table import parse_device
 
 ROOT = str(Path(edge_cnn.__file__).parents[1])
 ARTIFACT = Artifact("model.tflite", "tflite", b"\0\0\0\0TFL3")
@@ -88,10 +91,10 @@ def test_an_environment_is_given_by_its_path(tmp_path):
     (path / "bin").mkdir(parents=True)
     (path / "bin" / "python").touch()
     device = parse_device(f"venv:{path}")
-    assert device.command[0] == str(path / "bin" / "python")
+    assert device.python[0] == str(path / "bin" / "python")
     assert device.wanted_runtime is None
     device = parse_device(f"venv:{path}:litert-ref")
-    assert device.command[0] == str(path / "bin" / "python")
+    assert device.python[0] == str(path / "bin" / "python")
     assert device.wanted_runtime == "litert-ref"
 
 

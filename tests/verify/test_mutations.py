@@ -12,7 +12,7 @@ from edge_cnn.core.protocols import Kernels
 from edge_cnn.core.quantization import dequantize, quantize
 from edge_cnn.device.model_input import InputEncoder
 from edge_cnn.device.runtimes import open_runtime
-from edge_cnn.verify.devices import LocalDevice
+from edge_cnn.verify.devices.local import LocalDevice
 from edge_cnn.verify.replay import judge, verify
 
 FULLY_CONNECTED, CONV_2D = 9, 3

@@ -240,7 +240,7 @@ def test_a_file_that_the_runtime_refuses_is_a_failed_check_on_this_process(writt
         "import edge_cnn; edge_cnn.verify; import edge_cnn.verify.parity; edge_cnn.verify.parity.compare; "
         "edge_cnn.verify(path='none.edgecnn', device='local')",
         "from edge_cnn.verify.replay import verify; verify('none.edgecnn')",
-        "from edge_cnn import verify; import edge_cnn.verify.devices as d; d.FORMS; verify('none.edgecnn')",
+        "from edge_cnn import verify; import edge_cnn.verify.devices.table as d; d.FORMS; verify('none.edgecnn')",
     ],
 )
 def test_verify_is_a_package_and_a_function_in_any_order_of_imports(code):
