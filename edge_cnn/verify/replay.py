@@ -26,7 +26,8 @@ from edge_cnn.device.model_input import InputEncoder
 from edge_cnn.verify.agent_client import LIMIT_S
 from edge_cnn.verify.devices.device import Device, check_runtime, choose_runtime
 from edge_cnn.verify.devices.table import device_names, parse_device
-from edge_cnn.verify.parity import Difference, ParityReport, accuracy, compare, top1_agreement
+from edge_cnn.verify.paired_answers import paired_answers
+from edge_cnn.verify.parity import Difference, ParityReport, accuracy, compare, output_hash, top1_agreement
 from edge_cnn.verify.tolerance_check import Verdict, check, golden_fault, spec_fault
 from edge_cnn.verify.verify_result import Skipped, VerifyReport, VerifyResult
 
@@ -181,6 +182,8 @@ def _replay(bundle: Bundle, name: str, device: Device, opened: Runtime) -> Parit
     host = _rows(golden.outputs[name])
     outputs = _run(bundle, golden, opened)
     _check_shape("outputs", host, outputs)
+    grid, device_grid = bundle.entry(name).output.quantization, opened.outputs[0].quantization
+    logits, logit_codes = _replay_logits(bundle, name, device, opened.name)
     return ParityReport(
         artifact=name,
         device=device.name,
@@ -188,25 +191,28 @@ def _replay(bundle: Bundle, name: str, device: Device, opened: Runtime) -> Parit
         runtime_version=opened.version,
         kernels=opened.kernels(),
         samples=len(host),
-        outputs=compare(
-            "outputs", host, outputs, bundle.entry(name).output.quantization, opened.outputs[0].quantization
-        ),
-        logits=_replay_logits(bundle, name, device, opened.name),
+        outputs=compare("outputs", host, outputs, grid, device_grid),
+        logits=logits,
         top1_agreement=top1_agreement(host, outputs),
         host_accuracy=accuracy(host, golden.labels),
         device_accuracy=accuracy(outputs, golden.labels),
+        answers=paired_answers(golden.labels, host, outputs),
+        output_sha256=output_hash(outputs, logit_codes),
     )
 
 
-def _replay_logits(bundle: Bundle, name: str, device: Device, runtime: str) -> Difference | None:
+def _replay_logits(
+    bundle: Bundle, name: str, device: Device, runtime: str
+) -> tuple[Difference | None, NDArray[Any] | None]:
+    """The logits' difference, and the device's logits; None twice where the golden samples hold none."""
     golden = bundle.golden
     if golden is None or name not in golden.logits:
-        return None
+        return None, None
     split = split_head(bundle.artifact(name))
     host, grid = _rows(golden.logits[name]), split.info.logits.quantization
     logits = _run(bundle, golden, device.open(split.logits_view, runtime))
     _check_shape("logits", host, logits)
-    return compare("logits", host, logits, grid, grid)
+    return compare("logits", host, logits, grid, grid), logits
 
 
 def _run(bundle: Bundle, golden: GoldenSamples, runtime: Runtime) -> NDArray[Any]:
