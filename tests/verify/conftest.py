@@ -49,6 +49,7 @@ class FakeDevice:
     name: str = "fake"
     wanted_runtime: str | None = None
     formats: tuple = ("tflite",)
+    emulated: bool = False
     opened: list = field(default_factory=list)
 
     def runtimes(self, format):
