@@ -55,8 +55,8 @@ def flip_figures(pair: PairedAnswers, samples: Samples | None, before: str, afte
     more = f'<p class="soft">and {hidden} more</p>' if hidden > 0 else ""
     count = len(ranked)
     return (
-        f'<div class="across"><h3>{count} other answer{"s" if count > 1 else ""} than {escape(before)}: '
-        f"{pair.lost} right ones lost, {pair.won} won (McNemar p = {pair.p_value:.2g})</h3>"
+        f'<div class="across"><h3>{count} answer{"s" if count > 1 else ""} changed from {escape(before)} to '
+        f"{escape(after)}: {pair.lost} right ones lost, {pair.won} won (McNemar p = {pair.p_value:.2g})</h3>"
         f'<div class="flips">{figures}</div>{more}</div>'
     )
 
@@ -67,9 +67,12 @@ def _figure(flip: Flip, samples: Samples | None, before: str, after: str) -> str
         text = samples.labels[index] if samples is not None and known else str(index)
         return f'<span class="{"good" if index == flip.label else "bad"}">{escape(text)}</span>'
 
+    # Where one of the answers is right, its colour tells the label.
+    label = "" if flip.label in (flip.before, flip.after) else f"label {name(flip.label)}<br>"
     return (
         f"<figure>{_image(flip.sample, samples)}<figcaption>{escape(before)} {name(flip.before)}<br>"
-        f'{escape(after)} {name(flip.after)}<br><span class="soft">sample {flip.sample}</span></figcaption></figure>'
+        f"{escape(after)} {name(flip.after)}<br>{label}"
+        f'<span class="soft">sample {flip.sample}</span></figcaption></figure>'
     )
 
 

@@ -63,14 +63,14 @@ def _changes(report: VerifyReport) -> str:
         return ""
     same = sum(change.status == SAME for change in report.changes)
     items = "".join(
-        f"<li><span class={'bad' if c.is_regression else 'soft'}>"
+        f'<li><span class="{"bad" if c.is_regression else "soft"}">'
         f"{escape(f'{c.status}: {c.artifact} on {c.device} with {c.runtime}')}</span>: {escape(c.reason)}</li>"
         for c in report.changes
         if c.status != SAME
     )
     return (
         f"<h2>Against the baseline</h2><p>{same} of {len(report.changes)} with the same bits as then.</p>"
-        f"{f'<ul class=changes>{items}</ul>' if items else ''}\n"
+        f'<ul class="changes">{items}</ul>\n'
     )
 
 
