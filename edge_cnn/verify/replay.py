@@ -19,6 +19,7 @@ from edge_cnn.verify.baseline_comparison import compare_with_baseline
 from edge_cnn.verify.devices.device import Device, choose_runtime
 from edge_cnn.verify.devices.table import device_names, parse_device
 from edge_cnn.verify.golden_replay import first_sample, replay_golden
+from edge_cnn.verify.label_check import label_fault
 from edge_cnn.verify.parity import ParityReport
 from edge_cnn.verify.plan import Plan, plan, read_verifiable
 from edge_cnn.verify.replay_timing import time_briefly
@@ -137,7 +138,7 @@ def judge(bundle: Bundle, name: str, device: Device, runtime: str, *, timed: boo
             return failed(f"{runtime} is {wrong}; run it with another runtime, or export it with another scheme")
         opened = device.open(artifact, runtime)
         family = opened.kernels().family
-        fault = spec_fault(entry, opened)
+        fault = spec_fault(entry, opened) or label_fault(bundle.manifest, artifact)
         if fault:
             return failed(fault, family)
         if timed and not device.emulated:
