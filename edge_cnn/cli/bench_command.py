@@ -15,7 +15,7 @@ from edge_cnn.cli.output_path import check_file
 from edge_cnn.core.artifact import Artifact, read_artifact
 from edge_cnn.core.atomic_file import write_atomically
 from edge_cnn.core.bundle import SUFFIX, read_bundle
-from edge_cnn.core.errors import RuntimeUnavailableError
+from edge_cnn.core.errors import DeviceFailedError, EdgeCnnError, InputError, RuntimeUnavailableError
 from edge_cnn.verify.devices.device import Device, check_runtime, choose_runtime
 from edge_cnn.verify.devices.table import device_names, parse_device
 from edge_cnn.verify.latency import Input, measure
@@ -70,12 +70,13 @@ def command(
     repeats: int,
     per_operator: bool,
     report: Path | None,
-) -> None:
+) -> int:
     """Measure MODEL on each DEVICE: a .tflite or .onnx file, or every artifact of a .edgecnn bundle.
 
     Cold start is the time from the start of a fresh process to its first output; latencies are at batch 1, on a golden
     sample of the bundle or else on random values. No run is left out of a percentile. Of an emulated device no times
-    are shown, since they say nothing about the hardware.
+    are shown, since they say nothing about the hardware. An artifact that is refused or crashes there is told, the
+    others are measured, and the exit status is 1.
     """
     if report is not None:
         check_file(report, option="--report")
@@ -89,19 +90,31 @@ def command(
         for device in opened:
             device.close()
     reports: list[LatencyReport] = []
+    failures: list[tuple[dict[str, Any], EdgeCnnError]] = []
     options: dict[str, Any] = {"repeats": repeats, "per_operator": per_operator, "rng": rng, "sample": sample}
     # Threads change nothing where no time is shown.
     cases = [(*pair, count) for pair in pairs for count in (threads[:1] if pair[0].emulated else threads)]
     with console.progress("measuring", len(cases)) as update:
-        for device, artifact, runtime, count in cases:
-            reports.append(measure(artifact, device, runtime, threads=count, **options))
-            update(len(reports), f"{artifact.name} on {device.name}, {count} thread{'s' if count > 1 else ''}")
+        for done, (device, artifact, runtime, count) in enumerate(cases, start=1):
+            try:
+                reports.append(measure(artifact, device, runtime, threads=count, **options))
+            except (DeviceFailedError, InputError) as error:
+                # Refused, crashed or hung: an answer about this artifact, and the others still want theirs.
+                about = {"artifact": artifact.name, "device": device.name, "runtime": runtime, "threads": count}
+                failures.append((about, error))
+            update(done, f"{artifact.name} on {device.name}, {count} thread{'s' if count > 1 else ''}")
+    if not reports:
+        raise failures[0][1]
     if report is not None:
         from edge_cnn.verify.latency_page import to_html
 
         write_atomically(report, to_html(model.name, reports).encode())
         console.note(f"report: {report}")
-    console.result({"results": [r.to_json() for r in reports]}, draw(reports))
+    for _, error in failures:
+        console.note(f"not measured: {error}")
+    failed = [{**about, "reason": str(error)} for about, error in failures]
+    console.result({"results": [r.to_json() for r in reports], "failed": failed}, draw(reports))
+    return 1 if failures else 0
 
 
 def _read(model: Path) -> tuple[tuple[Artifact, ...], Input]:

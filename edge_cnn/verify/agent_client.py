@@ -136,6 +136,11 @@ class AgentClient:
         return AgentRuntime(self, artifact.name, answer.header)
 
     @property
+    def limit_s(self) -> float:
+        """Seconds that one request may take."""
+        return self._limit_s
+
+    @property
     def is_alive(self) -> bool:
         return self._process.poll() is None
 

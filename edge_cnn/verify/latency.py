@@ -137,7 +137,8 @@ def _timing(
     per_operator: bool,
 ) -> Timing:
     # The first run is hardly ever the fastest, so this is the least that fits into the time.
-    at_once = max(1, min(RUNS_A_REQUEST, int(SECONDS_A_REQUEST * 1e3 / starts[-1].first_inference_ms)))
+    seconds = min(SECONDS_A_REQUEST, agent.limit_s / 4)
+    at_once = max(1, min(RUNS_A_REQUEST, int(seconds * 1e3 / starts[-1].first_inference_ms)))
     before = agent.throttle_state()
     latencies = _time(opened, inputs, repeats, at_once)
     after = agent.throttle_state()

@@ -6,6 +6,7 @@ import pytest
 
 import edge_cnn
 from edge_cnn.cli.main import main
+from edge_cnn.verify.devices.agent_device import AgentDevice
 from edge_cnn.verify.devices.local import LocalDevice
 from edge_cnn.verify.devices.table import DEVICE_KINDS, DeviceKind
 
@@ -114,6 +115,37 @@ def test_an_emulated_device_shows_that_word_in_the_place_of_every_time(artifacts
     assert result["emulated"] is True
     assert [result[name] for name in ("cold_start_ms", "p50", "p90", "p99")] == [None] * 4
     assert set(result) >= FIELDS
+
+
+CRASHING_AGENT = """
+import os, signal, sys
+from edge_cnn.device import agent
+original = agent.open_runtime
+
+def open_runtime(artifact, *rest, **named):
+    if artifact.name == "model.tflite":
+        os.kill(os.getpid(), signal.SIGILL)
+    return original(artifact, *rest, **named)
+
+agent.open_runtime = open_runtime
+sys.exit(agent.main())
+"""
+
+
+def test_an_artifact_that_ends_its_process_is_told_and_the_others_are_measured(bundle_path, capsys, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(edge_cnn.__file__).parents[1]))
+    board = AgentDevice("board", (sys.executable, "-c", CRASHING_AGENT), "look at it", "litert")
+    kind = DeviceKind("board", "board", "for this test", lambda *_: board)
+    monkeypatch.setitem(DEVICE_KINDS, "board", kind)
+    arguments = ["bench", str(bundle_path), "--on", "board", "--repeats", "5", "--json"]
+    assert main(arguments) == 1
+    captured = capsys.readouterr()
+    document = json.loads(captured.out)
+    assert [result["artifact"] for result in document["results"]] == ["model-float32.tflite"]
+    (failed,) = document["failed"]
+    assert (failed["artifact"], failed["device"], failed["threads"]) == ("model.tflite", "board", 1)
+    assert "model.tflite ended the agent on 'board' with SIGILL: the CPU lacks an instruction" in failed["reason"]
+    assert f"not measured: {failed['reason']}" in captured.err
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,7 @@ class FakeAgent:
     first_us: float
     profile_answer: object
     spec: TensorSpec
+    limit_s: float
     facts = DeviceFacts("aarch64", "3.11", "Cortex-A72", 4, ("asimd",), 3790.0, 50.0)
 
     def open(self, artifact, runtime, threads):
@@ -88,6 +89,7 @@ class FakeBoard:
     first_us: float = 4_000.0
     profile_answer: object = (OperatorTime("conv", "Conv", "CPU", 12.0),)
     spec: TensorSpec = CODES
+    limit_s: float = 300.0
     log: list = field(default_factory=list)
     started: int = 0
 
@@ -95,7 +97,7 @@ class FakeBoard:
     def start_agent(self):
         self.log.append(("start",))
         self.started += 1
-        yield FakeAgent(self.started - 1, self.log, self.first_us, self.profile_answer, self.spec)
+        yield FakeAgent(self.started - 1, self.log, self.first_us, self.profile_answer, self.spec, self.limit_s)
 
 
 def run(board, **options):
@@ -137,6 +139,12 @@ def test_many_runs_are_asked_for_in_parts_that_a_hang_is_not_mistaken_for(monkey
     report = run(board, repeats=250)
     assert steps(board, "time") == [("time", 20, 100), ("time", 1, 100), ("time", 1, 50)]
     assert len(report.timing.latencies_us) == 250
+
+
+def test_the_parts_are_smaller_where_the_user_calls_it_a_hang_sooner():
+    board = FakeBoard(first_us=10_000.0, limit_s=2.0)
+    run(board, repeats=80)
+    assert steps(board, "time") == [("time", 20, 50), ("time", 1, 30)]
 
 
 def test_a_run_that_takes_longer_than_a_request_should_is_still_asked_for_once():
