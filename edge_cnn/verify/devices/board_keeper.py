@@ -9,7 +9,6 @@ looked at. Everything lives in one folder, which may be deleted at any time:
 
     look     what is there                            receive  a file, from where an earlier try stopped
     unpack   received sources                         install  the environment
-    agent    run the agent, and end it when the host is gone
 
 An answer is one line of JSON behind `MARK`, since a login shell may print what it likes before it.
 """
@@ -27,7 +26,6 @@ import platform
 import re
 import select
 import shutil
-import signal
 import struct
 import subprocess
 import sys
@@ -45,8 +43,6 @@ NEEDED_BYTES = 400 * 2**20
 """For an environment: numpy, LiteRT and ONNX Runtime take 250 MB unpacked, their wheels 60 MB."""
 SILENCE_S = 60.0
 """A transfer that brings nothing for so long has lost its host."""
-GRACE_S = 5.0
-"""For an agent to end by itself when its host is gone."""
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -214,51 +210,6 @@ def last_error(said: str) -> str:
     return (errors or lines or [""])[-1]
 
 
-def agent(root: Path, request: dict[str, Any]) -> int:
-    """Run the agent on this process's own stdin and stdout; its exit status, 128 + n where signal n ended it.
-
-    When the host is gone, or has had enough of an agent that hangs, the pipe closes: an agent in the middle of an
-    endless run would not see it, and stay on the board for ever.
-    """
-    environment, sources = root / "environments" / request["key"], source_folder(root, request)
-    os.utime(environment / READY)
-    woken, wake = os.pipe()
-    os.set_blocking(wake, False)
-    signal.set_wakeup_fd(wake)
-    signal.signal(signal.SIGCHLD, _wake)
-    with in_use(environment), in_use(sources):
-        python = str(environment / "bin" / "python")
-        child = os.posix_spawn(python, [python, *request["arguments"]], {**os.environ, "PYTHONPATH": str(sources)})
-        poller = select.poll()
-        poller.register(0, getattr(select, "POLLRDHUP", 0))  # POLLHUP is always told
-        poller.register(woken, select.POLLIN)
-        deadline = None
-        while True:
-            wait = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1e3
-            for descriptor, _ in poller.poll(wait):
-                if descriptor == 0:
-                    poller.unregister(0)
-                    deadline = time.monotonic() + GRACE_S
-                else:
-                    os.read(woken, 64)
-            done, status = os.waitpid(child, os.WNOHANG)
-            if done:
-                return shell_status(os.waitstatus_to_exitcode(status))
-            if deadline is not None and time.monotonic() >= deadline:
-                os.kill(child, signal.SIGKILL)
-                return shell_status(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-
-
-def _wake(number: int, frame: object) -> None:
-    """Nothing to do: the byte in the pipe says it."""
-    del number, frame
-
-
-def shell_status(code: int) -> int:
-    """Exit status as a shell gives it, and at most 254: 255 is the ssh client's own word for a lost connection."""
-    return 128 - code if code < 0 else min(code, 254)
-
-
 @contextlib.contextmanager
 def lock(path: Path, seconds: float) -> Generator[None]:
     """Alone on this board; another host may be setting it up as well."""
@@ -273,17 +224,6 @@ def lock(path: Path, seconds: float) -> Generator[None]:
                     raise KeeperError("busy", f"another set-up holds {path}") from None
                 time.sleep(0.2)
         yield
-
-
-@contextlib.contextmanager
-def in_use(folder: Path) -> Generator[None]:
-    """Keep others from removing a folder."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH)
-        yield
-    finally:
-        os.close(handle)
 
 
 def remove_unused(folder: Path) -> None:
@@ -305,7 +245,7 @@ def answer(values: dict[str, Any]) -> None:
 
 
 def main(request: dict[str, Any]) -> int:
-    """Do what the host asks; its exit status tells only of the agent."""
+    """Do what the host asks and answer; the exit status is always 0."""
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     root = Path(os.environ.get("EDGE_CNN_CACHE") or f"{base}/edge_cnn").expanduser() / "board"
     steps: dict[str, Callable[[], dict[str, Any]]] = {
@@ -316,8 +256,6 @@ def main(request: dict[str, Any]) -> int:
     }
     try:
         root.mkdir(parents=True, exist_ok=True)
-        if request["op"] == "agent":
-            return agent(root, request)
         answer(steps[request["op"]]())
     except KeeperError as error:
         kind, detail = error.args

@@ -35,6 +35,7 @@ class SshBoard:
         about: of that Python.
         state: what is there, as `board_keeper.look` says it.
         requirements: of its environment.
+        request: {fingerprint, key}: which sources and which environment are meant.
     """
 
     name: str
@@ -43,12 +44,7 @@ class SshBoard:
     about: BoardPython
     state: dict[str, Any]
     requirements: tuple[str, ...]
-
-    @property
-    def request(self) -> dict[str, Any]:
-        """Which sources and environment are meant."""
-        key = self.about.environment_key(self.requirements)
-        return {"fingerprint": fingerprint(device_side_files()), "key": key}
+    request: dict[str, str]
 
     @property
     def missing(self) -> str | None:
@@ -77,7 +73,12 @@ class SshBoard:
 
     def agent_command(self) -> tuple[str, ...]:
         """Starts the agent, its stdin and stdout the pipe."""
-        return self.connection.command(self.python, {"op": "agent", **self.request, "arguments": AGENT_MODULE})
+        root = self.state["root"]
+        folders = {
+            "environment": f"{root}/environments/{self.request['key']}",
+            "sources": f"{root}/device-side/{self.request['fingerprint']}",
+        }
+        return self.connection.command(self.python, "board_agent.py", {**folders, "arguments": AGENT_MODULE})
 
     def _install(self, on_step: OnStep) -> None:
         request: dict[str, Any] = {
@@ -134,16 +135,17 @@ def find_board(connection: SshConnection, name: str, runtime: str | None) -> Ssh
         DeviceUnavailableError: it has no Python, too old a one, or a machine without wheels.
     """
     python = _choose_python(connection.pythons, name)
-    state = _look(connection, python, name, {"fingerprint": fingerprint(device_side_files())})
+    request = {"fingerprint": fingerprint(device_side_files())}
+    state = _look(connection, python, name, request)
     major, minor, patch = (int(number) for number in state["python"])
     about = BoardPython((major, minor, patch), str(state["machine"]), (str(state["libc"][0]), str(state["libc"][1])))
     try:
         requirements = about.requirements(runtime)
     except DeviceUnavailableError as error:
         raise DeviceUnavailableError(f"device {name!r}: {error}") from error
-    key = about.environment_key(requirements)
-    state["environment"] = key in state["environments"]
-    return SshBoard(name, connection, python, about, state, requirements)
+    request["key"] = about.environment_key(requirements)
+    state["environment"] = request["key"] in state["environments"]
+    return SshBoard(name, connection, python, about, state, requirements, request)
 
 
 def _look(connection: SshConnection, python: str, name: str, request: dict[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ CONFIG_VARIABLE = "EDGE_CNN_SSH_CONFIG"
 CONNECT_S = 10
 LOGIN_S = 60.0
 LOST = 255
-"""The client's own exit status; a command's is never that (`board_keeper.shell_status`)."""
+"""The client's own exit status; a command's is never that (`board_agent.shell_status`)."""
 
 OPTIONS = (
     "BatchMode=yes",  # keys only: nobody may be there to type a password
@@ -129,10 +129,16 @@ class SshConnection:
             f"{self._address.by_hand()} echo hello"
         )
 
-    def command(self, python: str, request: dict[str, Any]) -> tuple[str, ...]:
-        """The command that has the board's `python` do a request of `board_keeper` on its stdin and stdout."""
-        source = Path(__file__).with_name("board_keeper.py").read_text("utf-8")
-        program = f"{source}\nsys.exit(main(json.loads({json.dumps(request)!r})))\n"
+    def command(self, python: str, script: str, request: dict[str, Any]) -> tuple[str, ...]:
+        """The command that has the board's Python run a script's `main` on its stdin and stdout.
+
+        Args:
+            python: path there.
+            script: name of a file beside this one; it imports the standard library alone.
+            request: what `main` takes; JSON values.
+        """
+        source = Path(__file__).with_name(script).read_text("utf-8")
+        program = f"{source}\nimport json, sys\nsys.exit(main(json.loads({json.dumps(request)!r})))\n"
         # Base 64, and so nothing in it that a shell could read its own way, whichever shell it is.
         packed = base64.b64encode(zlib.compress(program.encode(), 9)).decode()
         remote = f"'{python}' -ISc \"import base64,zlib;exec(zlib.decompress(base64.b64decode('{packed}')))\""
@@ -152,7 +158,7 @@ class SshConnection:
             DeviceUnavailableError: no answer, for another reason.
         """
         with tempfile.TemporaryFile() as stderr:
-            process = self._start(*self.command(python, request), stderr=stderr)
+            process = self._start(*self.command(python, "board_keeper.py", request), stderr=stderr)
             try:
                 with _limit(process, limit_s) as expired:
                     answer = self._answer(process)

@@ -59,13 +59,17 @@ class LoopbackSshd:
         self.write_config()
         self.log = folder / "log"
         self._write_sshd_config(environment or {}, wrapper)
+        self._start()
+
+    def _start(self) -> None:
         if os.getuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # where it drops its privileges, as its service makes it
-        self._process = subprocess.Popen(
-            [str(sshd_path()), "-D", "-e", "-f", str(folder / "sshd_config")],
-            stdin=subprocess.DEVNULL,
-            stderr=self.log.open("wb"),
-        )
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(sshd_path()), "-D", "-e", "-f", str(self.folder / "sshd_config")],
+                stdin=subprocess.DEVNULL,
+                stderr=log,
+            )
         self._wait()
 
     @property
@@ -92,6 +96,11 @@ class LoopbackSshd:
             "GlobalKnownHostsFile /dev/null",
         )
         self.config.write_text("\n".join(text) + "\n")
+
+    def reload(self) -> None:
+        """Read the configuration again, for sessions from now on."""
+        self.stop()
+        self._start()
 
     def stop(self) -> None:
         self._process.terminate()
