@@ -11,6 +11,8 @@ from edge_cnn.verify.devices.device import Device
 from edge_cnn.verify.devices.environment import parse_environment
 from edge_cnn.verify.devices.local import parse_local
 from edge_cnn.verify.devices.preparation import Preparation
+from edge_cnn.verify.devices.ssh import SshPreparation, parse_ssh
+from edge_cnn.verify.devices.ssh_address import FORM as SSH_FORM
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class DeviceKind:
         description: in a few words.
         parse: DEVICE, what stands behind the first colon, seconds a request may take -> the device; starts nothing.
         preparation: how it is made ready here, for kinds that are one device each; None where the user names a place.
+        preparation_of: DEVICE -> how that place is made ready; such devices make themselves ready at their first use.
         opt_in: large or slow, so that `--on all` leaves it out.
     """
 
@@ -32,6 +35,7 @@ class DeviceKind:
     parse: Callable[[str, str, float], Device]
     preparation: Preparation | None = None
     opt_in: bool = False
+    preparation_of: Callable[[str], Preparation] | None = None
 
 
 DEVICE_KINDS: dict[str, DeviceKind] = {
@@ -39,6 +43,7 @@ DEVICE_KINDS: dict[str, DeviceKind] = {
     for kind in (
         DeviceKind("local", "local[:RUNTIME]", "this machine, in a child process", parse_local),
         DeviceKind("venv", "venv:PATH[:RUNTIME]", "another virtual environment on this machine", parse_environment),
+        DeviceKind("ssh", SSH_FORM, "a board over SSH", parse_ssh, preparation_of=SshPreparation),
     )
 }
 
