@@ -21,6 +21,7 @@ from edge_cnn.core.errors import (
 )
 from edge_cnn.core.protocols import Runtime
 from edge_cnn.core.samples import GoldenSamples
+from edge_cnn.core.tolerance import tolerance_of
 from edge_cnn.device.head_surgery import split_head
 from edge_cnn.device.model_input import InputEncoder
 from edge_cnn.verify.agent_client import LIMIT_S
@@ -140,7 +141,7 @@ def judge(bundle: Bundle, name: str, device: Device, runtime: str) -> VerifyResu
     except EdgeCnnError as error:
         # Refused, crashed or hung: an answer about this artifact, and the others still want theirs.
         return VerifyResult(name, device.name, runtime, "", None, None, Verdict(False, str(error)))
-    tolerance = entry.tolerances.get(family)
+    tolerance = tolerance_of(family, entry.tolerances, entry.format)
     if tolerance is None:
         known = ", ".join(entry.tolerances) or "none"
         verdict = Verdict(False, f"the manifest has no tolerance for {family} kernels, only {known}; export it again")

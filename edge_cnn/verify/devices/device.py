@@ -70,8 +70,7 @@ def check_runtime(device: Device) -> None:
     if wanted not in installed:
         held = ", ".join(device.runtimes(TFLITE) + device.runtimes(ONNX)) or "none"
         raise RuntimeUnavailableError(
-            f"device {device.name!r}: runtime {wanted!r} is not installed there, it has {held}; "
-            f"install it there: pip install 'edge-cnn[{row.extra}]'"
+            f"device {device.name!r}: runtime {wanted!r} is not installed there, it has {held}; {row.advice('install it there: pip install')}"
         )
 
 

@@ -9,6 +9,7 @@ from edge_cnn.core.errors import DeviceUnavailableError, InputError
 from edge_cnn.verify.agent_client import LIMIT_S
 from edge_cnn.verify.devices.device import Device
 from edge_cnn.verify.devices.environment import parse_environment
+from edge_cnn.verify.devices.environments import TFLM, TOSA
 from edge_cnn.verify.devices.local import parse_local
 from edge_cnn.verify.devices.preparation import Preparation
 
@@ -39,6 +40,8 @@ DEVICE_KINDS: dict[str, DeviceKind] = {
     for kind in (
         DeviceKind("local", "local[:RUNTIME]", "this process", parse_local),
         DeviceKind("venv", "venv:PATH[:RUNTIME]", "another virtual environment on this machine", parse_environment),
+        DeviceKind("tflm", "tflm", "the interpreter of microcontrollers, TFLite Micro", TFLM.parse, TFLM),
+        DeviceKind("tosa", "tosa", "the reference model of accelerators' operator set, TOSA", TOSA.parse, TOSA),
     )
 }
 
