@@ -87,8 +87,8 @@ def open_session(library: Any, artifact: Artifact, accelerator: OnnxAccelerator,
         new_options: makes session options.
 
     Raises:
-        AcceleratorUnavailableError: it is not there.
-        ModelError: it is there and takes not all of the graph, or the file is no model.
+        AcceleratorUnavailableError: it is not there, or takes not all of the graph.
+        ModelError: the file is no model.
     """
     _register(library, accelerator)
     with captured_native_stderr(_ALL_LINES) as native_lines:
@@ -181,8 +181,8 @@ def _explained(
     error: Exception,
     native_lines: Callable[[], str],
 ) -> AcceleratorUnavailableError | ModelError:
-    """Why a strict session does not start: no accelerator, or a graph that it takes not all of."""
-    if isinstance(error, (AcceleratorUnavailableError, ModelError)):
+    """Why a strict session does not start: no model, no accelerator, or a graph that it takes not all of."""
+    if isinstance(error, AcceleratorUnavailableError):
         return error
     detail = " ".join(str(error).split())
     try:
@@ -195,9 +195,9 @@ def _explained(
         return _unavailable(accelerator, _missing_library(native_lines()) or " ".join(str(second).split()))
     if accelerator.provider not in lenient.get_providers():
         return _unavailable(accelerator, _missing_library(native_lines()) or detail)
-    return ModelError(
-        f"{accelerator.runtime} refuses {artifact.name}: {accelerator.provider} takes not all of its operators, and "
-        "the CPU may not take the rest here; export it with a target of that accelerator"
+    return AcceleratorUnavailableError(
+        f"{accelerator.runtime}: {accelerator.provider} takes not all operators of {artifact.name}, and what the CPU "
+        f"computes for it is no answer; export it for a target of that accelerator"
     )
 
 

@@ -120,14 +120,13 @@ RUNTIMES: dict[str, RuntimeRow] = {
         RuntimeRow("tflm", TFLITE, "tflite_micro", "tflm", _tflm, device="tflm"),
         RuntimeRow("tosa-ref", TFLITE, "tosa_reference_model", "tosa", _tosa, device="tosa"),
         RuntimeRow("onnxruntime", ONNX, "onnxruntime", "onnx", _onnx()),
-        *(
-            RuntimeRow(name, ONNX, package, extra, _onnx(name), build, device)
-            for name, package, extra, build, device in (
-                ("onnxruntime-cuda", "onnxruntime", "cuda", "onnxruntime-gpu", None),
-                ("onnxruntime-tensorrt", "onnxruntime", "cuda", "onnxruntime-gpu", None),
-                ("onnxruntime-qnn", "onnxruntime_qnn", "qnn", None, "qualcomm-htp-sim"),
-                ("onnxruntime-webgpu", "onnxruntime", "webgpu", "onnxruntime-webgpu", None),
-            )
+        RuntimeRow("onnxruntime-cuda", ONNX, "onnxruntime", "cuda", _onnx("onnxruntime-cuda"), build="onnxruntime-gpu"),
+        RuntimeRow(
+            "onnxruntime-tensorrt", ONNX, "onnxruntime", "cuda", _onnx("onnxruntime-tensorrt"), build="onnxruntime-gpu"
+        ),
+        RuntimeRow("onnxruntime-qnn", ONNX, "onnxruntime_qnn", "qnn", _onnx("onnxruntime-qnn")),
+        RuntimeRow(
+            "onnxruntime-webgpu", ONNX, "onnxruntime", "webgpu", _onnx("onnxruntime-webgpu"), build="onnxruntime-webgpu"
         ),
     )
 }

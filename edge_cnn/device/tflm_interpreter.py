@@ -12,9 +12,10 @@ from edge_cnn.core.errors import ModelError
 from edge_cnn.core.protocols import Kernels
 from edge_cnn.device.fixed_batch import batch_size, check_fit, run_in_batches
 from edge_cnn.device.native_output import captured_native_stderr
+from edge_cnn.device.runtime_check import known_wrong
 from edge_cnn.device.tflite_file import read_tflite
 from edge_cnn.device.tflite_fixed_shapes import with_fixed_shapes
-from edge_cnn.device.tflite_traits import has_per_channel_dequantize, is_hybrid
+from edge_cnn.device.tflite_traits import is_hybrid
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,15 +45,14 @@ class TflmInterpreter:
         graph = read_tflite(with_fixed_shapes(artifact))
         self.inputs, self.outputs = graph.inputs, graph.outputs
         self._file = artifact.name
-        for is_so, what in (
-            (is_hybrid, "it has float activations and integer weights, and TFLite Micro has no hybrid kernels"),
-            (
-                has_per_channel_dequantize,
-                "known wrong: its weights are dequantized with a scale a channel, TFLite Micro takes the first for all",
-            ),
-        ):
-            if is_so(artifact):
-                raise self._refusal(f"{what}; export it as int8 or float32")
+        if is_hybrid(artifact):
+            raise self._refusal(
+                "it has float activations and integer weights, and TFLite Micro has no hybrid kernels; "
+                "export it as int8 or float32"
+            )
+        wrong = known_wrong(artifact, self.name)
+        if wrong is not None:
+            raise self._refusal(f"{wrong}; export it as int8 or float32")
         self._interpreter: Any = self._loaded(artifact.data)
         self._batch = batch_size(self.inputs)
 

@@ -70,7 +70,8 @@ def check_runtime(device: Device) -> None:
     if wanted not in installed:
         held = ", ".join(device.runtimes(TFLITE) + device.runtimes(ONNX)) or "none"
         raise RuntimeUnavailableError(
-            f"device {device.name!r}: runtime {wanted!r} is not installed there, it has {held}; {row.advice('install it there: pip install')}"
+            f"device {device.name!r}: runtime {wanted!r} is not installed there, it has {held}; "
+            f"{row.advice('install it there: pip install')}"
         )
 
 

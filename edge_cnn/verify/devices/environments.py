@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edge_cnn.verify.devices.prepared_environment import LINUX_X86_64, PreparedEnvironment
+from edge_cnn.verify.devices.swiftshader import FOLDER, add_swiftshader
 
 TFLM = PreparedEnvironment(
     name="tflm",
@@ -26,3 +27,30 @@ TOSA = PreparedEnvironment(
     emulated=True,
 )
 """The specification of an operator set for accelerators, executable: slow on purpose."""
+
+QUALCOMM_HTP_SIM = PreparedEnvironment(
+    name="qualcomm-htp-sim",
+    runtime="onnxruntime-qnn",
+    requirements=("onnxruntime-qnn==2.7.0", "onnxruntime==1.32.0"),
+    pythons=(11, 12, 13, 14),
+    machines=(LINUX_X86_64,),
+    megabytes=510,
+    emulated=True,
+)
+"""Qualcomm's library for its Hexagon tensor processor, which on x86-64 computes what the processor would."""
+
+SWIFTSHADER = PreparedEnvironment(
+    name="swiftshader",
+    runtime="onnxruntime-webgpu",
+    requirements=("onnxruntime-webgpu==1.27.0",),
+    pythons=(11, 12, 13, 14),
+    machines=(LINUX_X86_64,),
+    megabytes=185,
+    emulated=True,
+    variables={
+        "LD_LIBRARY_PATH": "{folder}/" + FOLDER,
+        "VK_DRIVER_FILES": "{folder}/" + FOLDER + "/vk_swiftshader_icd.json",
+    },
+    addition=("apt-get download chromium-common, 32 MB, for SwiftShader", add_swiftshader),
+)
+"""A GPU without the hardware: SwiftShader draws and computes Vulkan on the CPU, ONNX Runtime drives it by WebGPU."""

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,7 +54,8 @@ class PreparedEnvironment:
         machines: (sys.platform, platform.machine()) that there are wheels for.
         megabytes: what it takes on the disk, about.
         emulated: it stands in for hardware, so its times say nothing.
-        variables: environment variables of the agent, beside this process's own.
+        variables: environment variables of the agent, beside this process's own; {folder} stands for its folder.
+        addition: what beside Python packages goes into its folder, in words, and the function that puts it there.
     """
 
     name: str
@@ -65,6 +66,7 @@ class PreparedEnvironment:
     megabytes: int
     emulated: bool = False
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    addition: tuple[str, Callable[[Path], None]] | None = None
 
     @property
     def folder(self) -> Path:
@@ -102,15 +104,27 @@ class PreparedEnvironment:
                 shutil.rmtree(making, ignore_errors=True)
         except OSError as error:
             raise self._failed(f"{error.filename}: {error.strerror}", "see to that folder") from error
-        on_step(3, 3, "ready")
+        on_step(self._steps, self._steps, "ready")
+
+    @property
+    def _steps(self) -> int:
+        return 3 if self.addition is None else 4
 
     def _make(self, making: Path, on_step: OnStep) -> None:
-        on_step(0, 3, f"a virtual environment for {self.name}")
+        steps = self._steps
+        on_step(0, steps, f"a virtual environment for {self.name}")
         self._run([sys.executable, "-m", "venv", str(making)])
-        on_step(1, 3, f"pip install {' '.join(self.requirements)}, about {self.megabytes} MB")
+        on_step(1, steps, f"pip install {' '.join(self.requirements)}, about {self.megabytes} MB")
         python = str(_python(making))
         self._run([python, "-P", "-m", "pip", "install", "--quiet", "--only-binary=:all:", *self.requirements])
-        on_step(2, 3, f"does {self.runtime} load?")
+        if self.addition is not None:
+            what, add = self.addition
+            on_step(2, steps, what)
+            try:
+                add(making)
+            except DeviceUnavailableError as error:
+                raise self._failed(str(error), "then run it again") from error
+        on_step(steps - 1, steps, f"does {self.runtime} load?")
         self._check_runtime(making)
         (making / STAMP).write_text(json.dumps({"requirements": self.requirements}))
         # An environment may be moved as long as nobody uses its console scripts, and nobody does.
@@ -144,7 +158,7 @@ class PreparedEnvironment:
             self.runtime,
             limit_s,
             self.emulated,
-            os.environ | own | dict(self.variables),
+            os.environ | own | {name: value.replace("{folder}", str(folder)) for name, value in self.variables.items()},
         )
 
     def _check_wheels(self) -> None:

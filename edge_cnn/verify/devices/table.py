@@ -9,7 +9,7 @@ from edge_cnn.core.errors import DeviceUnavailableError, InputError
 from edge_cnn.verify.agent_client import LIMIT_S
 from edge_cnn.verify.devices.device import Device
 from edge_cnn.verify.devices.environment import parse_environment
-from edge_cnn.verify.devices.environments import TFLM, TOSA
+from edge_cnn.verify.devices.environments import QUALCOMM_HTP_SIM, SWIFTSHADER, TFLM, TOSA
 from edge_cnn.verify.devices.local import parse_local
 from edge_cnn.verify.devices.preparation import Preparation
 
@@ -42,6 +42,22 @@ DEVICE_KINDS: dict[str, DeviceKind] = {
         DeviceKind("venv", "venv:PATH[:RUNTIME]", "another virtual environment on this machine", parse_environment),
         DeviceKind("tflm", "tflm", "the interpreter of microcontrollers, TFLite Micro", TFLM.parse, TFLM),
         DeviceKind("tosa", "tosa", "the reference model of accelerators' operator set, TOSA", TOSA.parse, TOSA),
+        DeviceKind(
+            "qualcomm-htp-sim",
+            "qualcomm-htp-sim",
+            "the simulator of Qualcomm's tensor processor",
+            QUALCOMM_HTP_SIM.parse,
+            QUALCOMM_HTP_SIM,
+            opt_in=True,
+        ),
+        DeviceKind(
+            "swiftshader",
+            "swiftshader",
+            "a GPU without the hardware, by Vulkan on the CPU",
+            SWIFTSHADER.parse,
+            SWIFTSHADER,
+            opt_in=True,
+        ),
     )
 }
 
