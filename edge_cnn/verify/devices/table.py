@@ -42,10 +42,12 @@ class DeviceKind:
     preparation_of: Callable[[str], Preparation] | None = None
 
 
+LOCAL = "local"
+
 DEVICE_KINDS: dict[str, DeviceKind] = {
     kind.name: kind
     for kind in (
-        DeviceKind("local", "local[:RUNTIME]", "this machine, in a child process", parse_local),
+        DeviceKind(LOCAL, "local[:RUNTIME]", "this machine, in a child process", parse_local),
         DeviceKind("venv", "venv:PATH[:RUNTIME]", "another virtual environment on this machine", parse_environment),
         DeviceKind("ssh", SSH_FORM, "a board over SSH", parse_ssh, preparation_of=SshPreparation),
         DeviceKind(AARCH64.name, form(AARCH64), "64-bit ARM Linux under QEMU", parse_aarch64, EmulatedLinux(AARCH64)),
@@ -120,4 +122,4 @@ def ready_devices() -> list[str]:
         for kind in DEVICE_KINDS.values()
         if kind.preparation is not None and not kind.opt_in and kind.preparation.missing() is None
     ]
-    return ["local", *prepared]
+    return [LOCAL, *prepared]
