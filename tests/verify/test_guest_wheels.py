@@ -25,7 +25,7 @@ def test_wheels_are_fetched_for_the_guest_and_not_for_the_host(tmp_path, monkeyp
     [
         ("/usr/bin/python3: No module named pip", "has no pip; give it one with"),
         (
-            "WARNING: Retrying (Retry(total=0)) after connection broken by 'NameResolutionError(\"...\")': /simple/numpy/\n"
+            "WARNING: Retrying after connection broken by 'NameResolutionError(...)': /simple/numpy/\n"
             "ERROR: Could not find a version that satisfies the requirement numpy==2.4.6 (from versions: none)\n"
             "ERROR: No matching distribution found for numpy==2.4.6",
             "No matching distribution found for numpy==2.4.6; check the network",
