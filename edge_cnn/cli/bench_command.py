@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 import numpy as np
 
-from edge_cnn.cli.console import PATH, Console, common_options, table
+from edge_cnn.cli.console import Console, common_options, table
 from edge_cnn.cli.device_options import device_options
+from edge_cnn.cli.slot_options import SlotOrFile
 from edge_cnn.core.artifact import Artifact, read_artifact
 from edge_cnn.core.bundle import SUFFIX, read_bundle
 from edge_cnn.core.errors import RuntimeUnavailableError
@@ -18,7 +19,7 @@ from edge_cnn.verify.latency import Input, LatencyReport, measure
 
 
 @click.command("bench")
-@click.argument("model", type=PATH)
+@click.argument("model", type=SlotOrFile())
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Of the runtime.")
 @click.option("--repeats", type=click.IntRange(1, 1_000_000), default=200, show_default=True, help="Measured runs.")
 @common_options

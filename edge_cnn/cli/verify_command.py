@@ -9,13 +9,14 @@ import click
 from edge_cnn.cli.console import PATH, Console, common_options, table
 from edge_cnn.cli.device_options import device_options
 from edge_cnn.cli.output_path import check_file
+from edge_cnn.cli.slot_options import SlotOrFile
 from edge_cnn.core.atomic_file import write_atomically
 from edge_cnn.verify.replay import verify
 from edge_cnn.verify.verify_result import VerifyReport, VerifyResult
 
 
 @click.command("verify")
-@click.argument("bundle", type=PATH)
+@click.argument("bundle", type=SlotOrFile())
 @click.option("--report", type=PATH, metavar="FILE.html", help="Write a page with numbers and histograms.")
 @click.option("--junit", type=PATH, metavar="FILE.xml", help="Write JUnit XML for CI.")
 @common_options
