@@ -104,6 +104,9 @@ def read_state(folder: Path) -> SlotState:
     versions = [name for name in names if _VERSION.fullmatch(name)]
     counters = [int(name.split("-")[0]) for name in versions] + [record.counter for record in records]
     named = {version.file for record in records for version in record.versions}
+    if damaged and not records:
+        # Which versions are wanted is not known, and their names still tell the counter.
+        named.update(versions)
     return SlotState(
         folder,
         records[0] if records else None,

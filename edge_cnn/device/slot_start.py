@@ -58,6 +58,10 @@ def start(folder: Path, check: Check, on_note: OnNote = lambda _: None) -> Start
     """
     for _ in range(ATTEMPTS):
         state = read_state(folder)
+        if state.record is None and state.leftovers:
+            # The first installation was killed.
+            with contextlib.suppress(SlotError), slot_lock(folder):
+                sweep(folder)
         record = current_record(state)
         if not state.needs_repair and record.probation is None:
             try:
@@ -81,7 +85,9 @@ def start(folder: Path, check: Check, on_note: OnNote = lambda _: None) -> Start
             on_note(f"{error}: what this start finds out is not recorded")
             return _settle(current_record(read_state(folder)), folder, check, _unrecorded, on_note)
         record = repair(folder, on_note) or current_record(read_state(folder))
-        return _settle(record, folder, check, _recorder(folder, on_note), on_note)
+        started = _settle(record, folder, check, _recorder(folder, on_note), on_note)
+        sweep(folder)
+        return started
 
 
 def repair(folder: Path, on_note: OnNote) -> SlotRecord | None:
@@ -101,6 +107,12 @@ def repair(folder: Path, on_note: OnNote) -> SlotRecord | None:
     except (InputError, OSError) as error:
         on_note(f"the slot could not be tidied up: {error}")
     return record
+
+
+def sweep(folder: Path) -> None:
+    """Remove what no record names any more; the caller holds the lock. What stays is swept at the next start."""
+    with contextlib.suppress(OSError, SlotError):
+        remove_leftovers(folder)
 
 
 def current_record(state: SlotState) -> SlotRecord:

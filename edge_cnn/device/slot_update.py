@@ -15,12 +15,11 @@ from edge_cnn.device.slot_folder import (
     make_folder,
     read_state,
     read_version,
-    remove_leftovers,
     slot_lock,
     write_record,
 )
 from edge_cnn.device.slot_record import SlotRecord, Version, first_record
-from edge_cnn.device.slot_start import Check, OnNote, current_record, died_in_first_start, repair, returned
+from edge_cnn.device.slot_start import Check, OnNote, current_record, died_in_first_start, repair, returned, sweep
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ class SlotWriter:
             write_record(self.folder, after)
         finally:
             # Where the switch did not come to pass, this takes the version's file away again.
-            self._sweep()
+            sweep(self.folder)
         return Change(after, record.active_version if record else None, changed=True)
 
     def roll_back(self, check: Check, to: int | None = None) -> Change:
@@ -129,7 +128,7 @@ class SlotWriter:
         check(self.folder / target.file)
         after = record.with_rollback(target)
         write_record(self.folder, after)
-        self._sweep()
+        sweep(self.folder)
         return Change(after, record.active_version, changed=True)
 
     def _recovered(self) -> SlotRecord | None:
@@ -149,11 +148,6 @@ class SlotWriter:
         except SlotError:
             return False
         return True
-
-    def _sweep(self) -> None:
-        # The change itself is done or has its own error; what stays is swept away at the next start.
-        with contextlib.suppress(OSError, SlotError):
-            remove_leftovers(self.folder)
 
 
 @contextlib.contextmanager
