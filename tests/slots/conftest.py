@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,8 +14,6 @@ from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.core.tensor_spec import TensorSpec
 from edge_cnn.device.slot_start import Started, start
 from edge_cnn.device.slot_update import Change, open_for_change
-
-MakeBundle = Callable[..., bytes]
 
 
 def make_bundle(answer: str, base: str | None = None) -> bytes:
@@ -74,8 +71,18 @@ class Slot:
     def answer(self, check=check_fit) -> str:
         return answer_of(self.start(check).bundle)
 
+    @staticmethod
+    def bundle(answer: str, base: str | None = None) -> bytes:
+        return make_bundle(answer, base)
+
     def names(self) -> list[str]:
         return sorted(path.name for path in self.folder.iterdir())
+
+
+@pytest.fixture
+def slot_at() -> type[Slot]:
+    """Makes a `Slot` of a folder."""
+    return Slot
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edge_cnn.device.slot_folder import read_state, write_record
-from tests.slots.conftest import Slot, make_bundle
 
 DRIVER = Path(__file__).with_name("kill_driver.py")
 CALLS_EVERY = 9
@@ -40,59 +40,59 @@ class Scene:
     counters: set[int]
 
 
-def _empty(slot: Slot) -> Scene:
+def _empty(slot: Any) -> Scene:
     del slot
     return Scene({"use": "install", "new": "one"}, {None, "one"}, {0, 1})
 
 
-def _install(slot: Slot) -> Scene:
+def _install(slot: Any) -> Scene:
     slot.install("one")
     slot.start()
     return Scene({"use": "install", "new": "two"}, {"one", "two"}, {1, 2})
 
 
-def _commit_of_a_tuned_head(slot: Slot) -> Scene:
+def _commit_of_a_tuned_head(slot: Any) -> Scene:
     slot.install("one")
     slot.start()
     return Scene({"use": "install", "new": "tuned", "base": "one"}, {"one", "tuned"}, {1, 2})
 
 
-def _install_that_drops_old_versions(slot: Slot) -> Scene:
+def _install_that_drops_old_versions(slot: Any) -> Scene:
     for answer in "abcdef":
         slot.install(answer)
         slot.start()
     return Scene({"use": "install", "new": "g"}, {"f", "g"}, {6, 7})
 
 
-def _rollback(slot: Slot) -> Scene:
+def _rollback(slot: Any) -> Scene:
     for answer in ("one", "two"):
         slot.install(answer)
         slot.start()
     return Scene({"use": "rollback"}, {"one", "two"}, {2})
 
 
-def _rollback_of_a_probation(slot: Slot) -> Scene:
+def _rollback_of_a_probation(slot: Any) -> Scene:
     slot.install("one")
     slot.start()
     slot.install("two")
     return Scene({"use": "rollback"}, {"one", "two"}, {2})
 
 
-def _first_start(slot: Slot) -> Scene:
+def _first_start(slot: Any) -> Scene:
     slot.install("one")
     slot.start()
     slot.install("two")
     return Scene({"use": "start"}, {"one", "two"}, {2})
 
 
-def _return_to_the_last_good(slot: Slot) -> Scene:
+def _return_to_the_last_good(slot: Any) -> Scene:
     slot.install("one")
     slot.start()
     slot.install("bad", check=lambda _: None)
     return Scene({"use": "start"}, {"one"}, {2})
 
 
-def _start_after_a_death(slot: Slot) -> Scene:
+def _start_after_a_death(slot: Any) -> Scene:
     scene = _first_start(slot)
     record = read_state(slot.folder).record
     assert record is not None
@@ -102,7 +102,7 @@ def _start_after_a_death(slot: Slot) -> Scene:
     return Scene(scene.request, {"one"}, {2})
 
 
-def _start_with_a_damaged_record(slot: Slot) -> Scene:
+def _start_with_a_damaged_record(slot: Any) -> Scene:
     slot.install("one")
     slot.start()
     (slot.folder / "state-0.json").write_text("{")
@@ -141,13 +141,14 @@ def work(tmp_path: Path) -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def kill(name: str, work: Path, how: str, *numbers: int) -> int:
+def kill(slot_at: Any, name: str, work: Path, how: str, *numbers: int) -> int:
     """Make the scene, let the driver kill its use again and again, and judge each next start; how many kills."""
-    template = work / name
-    scene = SCENES[name](Slot(template))
+    template = work / f"{name}-{how}"
+    slot = slot_at(template)
+    scene = SCENES[name](slot)
     request = dict(scene.request)
     if "new" in request:
-        (work / "new.edgecnn").write_bytes(make_bundle(request["new"], request.get("base")))
+        (work / "new.edgecnn").write_bytes(slot.bundle(request["new"], request.get("base")))
         request["bundle"] = str(work / "new.edgecnn")
     arguments = [str(template), str(work), json.dumps(request), how, *map(str, numbers)]
     done = subprocess.run(
@@ -176,22 +177,24 @@ def kill(name: str, work: Path, how: str, *numbers: int) -> int:
 
 @needs_ptrace
 @pytest.mark.parametrize("name", SCENES)
-def test_killed_at_system_calls_the_slot_answers_with_one_of_the_two(name, work):
-    assert kill(name, work, "calls", CALLS_EVERY) >= 5
+def test_killed_at_system_calls_the_slot_answers_with_one_of_the_two(name, work, slot_at):
+    assert kill(slot_at, name, work, "calls", CALLS_EVERY) >= 5
 
 
 @pytest.mark.parametrize("name", ["install", "rollback"])
-def test_killed_at_random_times_the_slot_answers_with_one_of_the_two(name, work):
-    assert kill(name, work, "times", 10, 0) == 10
+def test_killed_at_random_times_the_slot_answers_with_one_of_the_two(name, work, slot_at):
+    assert kill(slot_at, name, work, "times", 10, 0) == 10
 
 
 @pytest.mark.slow
 @needs_ptrace
-def test_a_thousand_kills_at_every_system_call_and_at_random_times(work, record_property):
+def test_a_thousand_kills_at_every_system_call_and_at_random_times(work, slot_at, record_property):
     """Every system call of every use, before it and after it; the rest of the thousand at random times."""
-    at_calls = {name: kill(name, work, "calls", 1) for name in SCENES}
+    at_calls = {name: kill(slot_at, name, work, "calls", 1) for name in SCENES}
     rest = max(1000 - sum(at_calls.values()), 500)
-    at_times = {name: kill(name, work, "times", -(-rest // len(SCENES)), seed) for seed, name in enumerate(SCENES)}
+    at_times = {
+        name: kill(slot_at, name, work, "times", -(-rest // len(SCENES)), seed) for seed, name in enumerate(SCENES)
+    }
     for how, kills in (("at system calls", at_calls), ("at random times", at_times)):
         record_property(f"kills {how}", kills)
     assert sum(at_calls.values()) + sum(at_times.values()) >= 1000
