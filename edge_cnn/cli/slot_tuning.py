@@ -7,8 +7,10 @@ from collections.abc import Generator
 from pathlib import Path
 
 from edge_cnn.cli.console import Console
-from edge_cnn.core.errors import InputError
+from edge_cnn.core.errors import InputError, SlotError
 from edge_cnn.device.classifier import Classifier
+from edge_cnn.device.slot_folder import read_state
+from edge_cnn.device.slot_start import current_record
 from edge_cnn.device.slot_update import SlotWriter, open_for_change
 from edge_cnn.verify.slot_check import check_here
 
@@ -19,7 +21,7 @@ def slot_for_tuning(slot: Path, classifier: Classifier, console: Console) -> Gen
 
     Raises:
         SlotBusyError: another process tunes or changes it.
-        SlotError: it cannot be written to.
+        SlotError: it cannot be written to, or does not hold what is tuned.
         InputError: the classifier is a bare file, and a slot holds bundles.
     """
     if classifier.bundle is None:
@@ -28,6 +30,12 @@ def slot_for_tuning(slot: Path, classifier: Classifier, console: Console) -> Gen
             "samples that a version is checked with; tune a .edgecnn bundle or the slot itself"
         )
     with open_for_change(slot, console.note) as writer:
+        # Before the work, not after it.
+        if not current_record(read_state(slot)).holds_artifact(classifier.artifact.sha256):
+            raise SlotError(
+                f"{classifier.artifact.name} is not in the slot {slot}, and what is tuned from it cannot be installed "
+                "there; install it first, or tune the slot itself"
+            )
         yield writer
 
 

@@ -154,7 +154,10 @@ def make_folder(folder: Path) -> None:
         SlotError: it cannot be made, or holds files that are no slot's.
     """
     try:
+        missing = [place for place in (folder, *folder.parents) if not place.exists()]
         folder.mkdir(parents=True, exist_ok=True)
+        for place in missing:
+            sync_folder(place.parent)
         names = os.listdir(folder)  # noqa: PTH208  # as above
     except OSError as error:
         raise SlotError(f"cannot make the slot {folder}: {error.strerror}; choose another folder") from error

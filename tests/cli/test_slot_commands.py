@@ -36,6 +36,12 @@ def small(bundle, tmp_path):
 
 
 @pytest.fixture
+def onnx_cpu_bundle(exported):
+    """Another bundle."""
+    return exported / "cpu.edgecnn"
+
+
+@pytest.fixture
 def wrong(small, tmp_path):
     """The same with golden outputs of another model."""
     good = read_bundle(small)
@@ -153,6 +159,13 @@ def test_a_tuned_bundle_of_an_unknown_base_is_refused(small, data, tmp_path, tol
     assert refused.status == 2
     assert "not in the slot" in refused.err
     assert told("install", tuned, "--force").status == 0
+
+
+def test_tuning_what_is_not_in_the_slot_is_refused_before_the_work(small, slot, data, onnx_cpu_bundle, told):
+    told("install", small)
+    refused = told("finetune", onnx_cpu_bundle, "--data", data.inverted, "--out", slot, "--quiet")
+    assert refused.status == 2
+    assert "model.onnx is not in the slot" in refused.err
 
 
 def test_two_at_once_on_one_slot_is_one_line_and_status_2(small, slot, data, told):
