@@ -37,7 +37,7 @@ class DeviceKind:
 DEVICE_KINDS: dict[str, DeviceKind] = {
     kind.name: kind
     for kind in (
-        DeviceKind("local", "local[:RUNTIME]", "this process", parse_local),
+        DeviceKind("local", "local[:RUNTIME]", "this machine, in a child process", parse_local),
         DeviceKind("venv", "venv:PATH[:RUNTIME]", "another virtual environment on this machine", parse_environment),
     )
 }
