@@ -189,7 +189,10 @@ def test_killed_at_random_times_the_slot_answers_with_one_of_the_two(name, work,
 @pytest.mark.slow
 @needs_ptrace
 def test_a_thousand_kills_at_every_system_call_and_at_random_times(work, slot_at, record_property):
-    """Every system call of every use, before it and after it; the rest of the thousand at random times."""
+    """Every system call of every use, before it and after it, and random times besides.
+
+    On x86-64 that is 3,292 kills at system calls and 500 at random times, in about 80 s of processor time.
+    """
     at_calls = {name: kill(slot_at, name, work, "calls", 1) for name in SCENES}
     rest = max(1000 - sum(at_calls.values()), 500)
     at_times = {
