@@ -275,7 +275,9 @@ class AgentRuntime:
         kernels = header["kernels"]
         self.import_ms = float(header["import_ms"])
         self.load_ms = float(header["load_ms"])
-        self._kernels = Kernels(str(kernels["family"]), {str(k): float(v) for k, v in kernels["shares"].items()})
+        shares = {str(name): float(share) for name, share in kernels["shares"].items()}
+        arena = kernels.get("arena_bytes")
+        self._kernels = Kernels(str(kernels["family"]), shares, None if arena is None else int(arena))
 
     def run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """As `Runtime.run`. Raises: DeviceFailedError: the agent died or hung."""

@@ -12,6 +12,7 @@ from edge_cnn.core.errors import (
     RuntimeUnavailableError,
     UnavailableError,
 )
+from edge_cnn.core.tolerance import tolerance_of
 from edge_cnn.device.runtime_check import known_wrong
 from edge_cnn.verify.agent_client import LIMIT_S
 from edge_cnn.verify.baseline import baseline_of, check_samples, read_baseline, write_baseline
@@ -149,7 +150,7 @@ def judge(bundle: Bundle, name: str, device: Device, runtime: str, *, timed: boo
     except EdgeCnnError as error:
         # Refused, crashed or hung: an answer about this artifact, and the others still want theirs.
         return failed(str(error))
-    tolerance = entry.tolerances.get(family)
+    tolerance = tolerance_of(family, entry.tolerances, entry.format)
     if tolerance is None:
         known = ", ".join(entry.tolerances) or "none"
         verdict = Verdict(False, f"the manifest has no tolerance for {family} kernels, only {known}; export it again")

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from edge_cnn.core.errors import DeviceUnavailableError, InputError
 from edge_cnn.verify.agent_client import LIMIT_S
 from edge_cnn.verify.devices.device import Device
+from edge_cnn.verify.devices.emulated_guests import AARCH64, ARMHF
+from edge_cnn.verify.devices.emulated_linux import form, parse_aarch64, parse_armhf
+from edge_cnn.verify.devices.emulated_linux_setup import EmulatedLinux
 from edge_cnn.verify.devices.environment import parse_environment
+from edge_cnn.verify.devices.environments import QUALCOMM_HTP_SIM, SWIFTSHADER, TFLM, TOSA
 from edge_cnn.verify.devices.local import parse_local
 from edge_cnn.verify.devices.preparation import Preparation
 from edge_cnn.verify.devices.ssh import SshPreparation, parse_ssh
@@ -44,6 +48,26 @@ DEVICE_KINDS: dict[str, DeviceKind] = {
         DeviceKind("local", "local[:RUNTIME]", "this machine, in a child process", parse_local),
         DeviceKind("venv", "venv:PATH[:RUNTIME]", "another virtual environment on this machine", parse_environment),
         DeviceKind("ssh", SSH_FORM, "a board over SSH", parse_ssh, preparation_of=SshPreparation),
+        DeviceKind(AARCH64.name, form(AARCH64), "64-bit ARM Linux under QEMU", parse_aarch64, EmulatedLinux(AARCH64)),
+        DeviceKind(ARMHF.name, form(ARMHF), "32-bit ARM Linux under QEMU", parse_armhf, EmulatedLinux(ARMHF)),
+        DeviceKind("tflm", "tflm", "the interpreter of microcontrollers, TFLite Micro", TFLM.parse, TFLM),
+        DeviceKind("tosa", "tosa", "the reference model of accelerators' operator set, TOSA", TOSA.parse, TOSA),
+        DeviceKind(
+            "qualcomm-htp-sim",
+            "qualcomm-htp-sim",
+            "the simulator of Qualcomm's tensor processor",
+            QUALCOMM_HTP_SIM.parse,
+            QUALCOMM_HTP_SIM,
+            opt_in=True,
+        ),
+        DeviceKind(
+            "swiftshader",
+            "swiftshader",
+            "a GPU without the hardware, by Vulkan on the CPU",
+            SWIFTSHADER.parse,
+            SWIFTSHADER,
+            opt_in=True,
+        ),
     )
 }
 
