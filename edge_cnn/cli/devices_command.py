@@ -7,9 +7,8 @@ from typing import Any
 import click
 
 from edge_cnn.cli.console import Console, common_options, table
-from edge_cnn.core.errors import InputError
 from edge_cnn.verify.devices.preparation import Preparation
-from edge_cnn.verify.devices.table import DEVICE_KINDS, LOCAL, DeviceKind, find_kind
+from edge_cnn.verify.devices.table import DEVICE_KINDS, LOCAL, DeviceKind, find_kind, find_preparation
 
 
 @click.group("devices", invoke_without_command=True)
@@ -22,7 +21,7 @@ def command(context: click.Context, console: Console) -> None:
     (EDGE_CNN_CACHE names another one).
     """
     if context.invoked_subcommand is None:
-        rows = [_document(kind) for kind in DEVICE_KINDS.values()]
+        rows = [_document(kind, kind.name, kind.preparation) for kind in DEVICE_KINDS.values()]
         console.result({"devices": rows}, _drawn(rows))
 
 
@@ -31,36 +30,33 @@ def command(context: click.Context, console: Console) -> None:
 @common_options
 def setup(console: Console, devices: tuple[str, ...]) -> None:
     """Make each DEVICE ready. What is ready already stays as it is; an interrupted set-up goes on."""
-    preparations = {name: _preparation(name) for name in devices}
+    preparations = {name: find_preparation(name) for name in devices}
     for name, preparation in preparations.items():
-        if preparation.missing() is None:
-            console.note(f"{name} is ready already")
-            continue
-        with console.steps(f"setting up {name}") as on_step:
-            preparation.setup(on_step)
-    rows = [{"name": name, "ready": preparation.missing() is None} for name, preparation in preparations.items()]
+        _make_ready(console, name, preparation)
+    rows = [
+        _document(find_kind(name.partition(":")[0]), name, preparation) for name, preparation in preparations.items()
+    ]
     console.result({"devices": rows}, "\n".join(f"{row['name']}: ready" for row in rows))
 
 
-def _preparation(device: str) -> Preparation:
-    kind = find_kind(device.partition(":")[0])
-    if kind.preparation_of is not None:
-        return kind.preparation_of(device)
-    if kind.preparation is None:
-        raise InputError(f"device {device!r} needs no set-up here; use it as {kind.form}")
-    return kind.preparation
+def _make_ready(console: Console, name: str, preparation: Preparation) -> None:
+    if preparation.missing() is None:
+        console.note(f"{name} is ready already")
+        return
+    with console.steps(f"setting up {name}") as on_step:
+        preparation.setup(on_step)
 
 
-def _document(kind: DeviceKind) -> dict[str, Any]:
-    by_place = kind.preparation is None and kind.name != LOCAL
-    missing = kind.preparation.missing() if kind.preparation is not None else None
+def _document(kind: DeviceKind, name: str, preparation: Preparation | None) -> dict[str, Any]:
+    by_place = preparation is None and kind.name != LOCAL
+    missing = preparation.missing() if preparation is not None else None
     return {
-        "name": kind.name,
+        "name": name,
         "form": kind.form,
         "description": kind.description,
         "ready": None if by_place else missing is None,
         "missing": missing,
-        "setup": None if missing is None else f"edge-cnn devices setup {kind.name}",
+        "setup": None if missing is None else f"edge-cnn devices setup {name}",
         "opt_in": kind.opt_in,
     }
 

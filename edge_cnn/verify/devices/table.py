@@ -87,6 +87,24 @@ def find_kind(name: str) -> DeviceKind:
         raise InputError(f"unknown device {name!r}; known forms: {FORMS}") from None
 
 
+def find_preparation(text: str) -> Preparation:
+    """How a DEVICE is made ready: a kind's name, or a place that makes itself ready at its first use anyway.
+
+    Raises:
+        InputError: no such device, or one that needs nothing.
+    """
+    name, colon, _ = text.partition(":")
+    kind = find_kind(name)
+    if kind.preparation_of is not None:
+        kind.parse(text, text.partition(":")[2], LIMIT_S)
+        return kind.preparation_of(text)
+    if kind.preparation is None:
+        raise InputError(f"device {text!r} needs no set-up here; use it as {kind.form}")
+    if colon:
+        raise InputError(f"{text!r} cannot be set up by itself; set up all of it: edge-cnn devices setup {name}")
+    return kind.preparation
+
+
 def parse_device(text: str, *, limit_s: float = LIMIT_S) -> Device:
     """DEVICE as users type it -> a device; nothing is started yet.
 
