@@ -23,6 +23,8 @@ from edge_cnn.core.labelled_images import LabelledImages
 
 # Before anything imports TensorFlow: its C++ side reads this once.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Hundreds of child processes would each compile our sources anew, in half a second.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("edge_cnn/host", "edge_cnn/core", "edge_cnn/device", "converters", "tests/conftest.py")
@@ -39,6 +41,27 @@ def digits_split() -> tuple[LabelledImages, LabelledImages]:
 
     digits = load_dataset("digits")
     return digits.train, digits.test
+
+
+@pytest.fixture
+def small_network(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Name of an architecture for tests of the training around a network; TensorFlow traces it in a third of the time.
+
+    Any network of the table serves them, and lenet is what the tests of the learning itself use.
+    """
+    import keras
+
+    from edge_cnn.host.architectures import ARCHITECTURES
+    from edge_cnn.host.architectures.architecture import LOGITS, SCORES, Architecture
+
+    def build(image_shape: tuple[int, int, int], classes: int) -> Any:
+        image = keras.Input(image_shape, name="image")
+        features = keras.layers.Dense(16, activation="relu")(keras.layers.Flatten()(image))
+        logits = keras.layers.Dense(classes, name=LOGITS)(features)
+        return keras.Model(image, keras.layers.Softmax(name=SCORES)(logits))
+
+    monkeypatch.setitem(ARCHITECTURES, "small", Architecture("small", "two fully-connected layers", 1, build))
+    return "small"
 
 
 @pytest.fixture(scope="session")

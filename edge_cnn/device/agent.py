@@ -3,23 +3,35 @@
 It is started once and fed with messages (`agent_protocol`), so that a replay of many samples pays for one start. It
 needs numpy and the light runtimes that are installed beside it, nothing else.
 
-    open   {name, format, runtime, threads} + bytes  -> {id, runtime, version, kernels, inputs, outputs}
-    run    {id} + inputs                             -> outputs
-    time   {id, warmup, repeats} + inputs            -> latencies in microseconds, float64 (repeats,)
-    close  {id}                                      -> {}
-    memory {}                                        -> {peak_memory_mb}
+    open     {name, format, runtime, threads} + bytes  -> {id, runtime, version, kernels, inputs, outputs, import_ms,
+                                                           load_ms}
+    run      {id} + inputs                             -> {us} + outputs
+    time     {id, warmup, repeats} + inputs            -> latencies in microseconds, float64 (repeats,)
+    profile  {name, format, runtime, threads, warmup, repeats} + bytes + inputs  -> {operators}
+    close    {id}                                      -> {}
+    memory   {}                                        -> {peak_memory_mb}
+    start    {repeats}                                 -> milliseconds that a Python takes to start, float64 (repeats,)
+    throttle {}                                        -> temperatures, frequencies, throttle events
 
-The first message is the agent's own: {protocol, edge_cnn, python, machine, runtimes}. An answer with {error, kind}
-means that the request failed; the agent goes on. It ends when its stdin is closed.
+The first message is the agent's own: {protocol, edge_cnn, python, machine, runtimes, imports_ms, cpu, cores, features,
+memory_mb}. An answer with {error, kind} means that the request failed; the agent goes on. It ends when its stdin is
+closed.
 """
 
+# ruff: noqa: E402  # the imports below are timed, so the clock is read before them
 from __future__ import annotations
 
+import time
+
+STARTED_NS = time.perf_counter_ns()
+
+import importlib
+import importlib.util
 import os
 import platform
 import signal
+import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,12 +40,19 @@ from numpy.typing import NDArray
 
 from edge_cnn import __version__
 from edge_cnn.core.artifact import Artifact
-from edge_cnn.core.errors import DataError, EdgeCnnError, InputError
+from edge_cnn.core.errors import DataError, DeviceFailedError, EdgeCnnError, InputError
 from edge_cnn.core.protocols import Runtime
 from edge_cnn.device.agent_protocol import PROTOCOL_VERSION, Message, read_message, write_message
 from edge_cnn.device.runtimes import RUNTIMES, open_runtime
 
+IMPORTED_NS = time.perf_counter_ns()
+
 MAX_REPEATS = 1_000_000
+MAX_PROFILED_RUNS = 1_000
+"""A profile has an event a node and run, some 700 bytes each."""
+MAX_STARTS = 20
+
+_STARTED_CHILD = "import time; print(time.monotonic_ns())"
 
 
 class Agent:
@@ -53,14 +72,22 @@ class Agent:
             case "open":
                 return self._open(request)
             case "run":
-                return Message({}, tuple(self._runtime(request).run(request.arrays)))
+                return self._run(request)
             case "time":
                 return self._time(request)
+            case "profile":
+                return _profile(request)
             case "close":
                 self._opened.pop(_integer(request, "id"), None)
                 return Message({})
             case "memory":
                 return Message({"peak_memory_mb": peak_memory_mb()})
+            case "start":
+                return Message({}, (time_starts(_integer(request, "repeats", 1, MAX_STARTS)),))
+            case "throttle":
+                from edge_cnn.device.throttle_state import read_throttle_state
+
+                return Message(read_throttle_state())
             case other:
                 raise InputError(f"the agent knows no request {other!r}; update edge_cnn on the device")
 
@@ -68,8 +95,13 @@ class Agent:
         header = request.header
         if len(request.arrays) != 1:
             raise InputError(f"'open' takes the bytes of one artifact, got {len(request.arrays)} arrays")
-        artifact = Artifact(str(header["name"]), str(header["format"]), request.arrays[0].tobytes())
-        runtime = open_runtime(artifact, header.get("runtime"), threads=_integer(request, "threads"))
+        artifact = _artifact(request)
+        threads = _integer(request, "threads")
+        asked = time.perf_counter_ns()
+        import_runtime(header.get("runtime"))
+        imported = time.perf_counter_ns()
+        runtime = open_runtime(artifact, header.get("runtime"), threads=threads)
+        loaded = time.perf_counter_ns()
         self._opened[self._next_id] = runtime
         self._next_id += 1
         kernels = runtime.kernels()
@@ -81,13 +113,19 @@ class Agent:
                 "kernels": {"family": kernels.family, "shares": kernels.shares},
                 "inputs": [spec.to_json() for spec in runtime.inputs],
                 "outputs": [spec.to_json() for spec in runtime.outputs],
+                "import_ms": (imported - asked) / 1e6,
+                "load_ms": (loaded - imported) / 1e6,
             }
         )
 
+    def _run(self, request: Message) -> Message:
+        runtime = self._runtime(request)
+        start = time.perf_counter_ns()
+        outputs = runtime.run(request.arrays)
+        return Message({"us": (time.perf_counter_ns() - start) / 1e3}, tuple(outputs))
+
     def _time(self, request: Message) -> Message:
-        runtime, repeats = self._runtime(request), _integer(request, "repeats")
-        if not 1 <= repeats <= MAX_REPEATS:
-            raise InputError(f"repeats must be 1..{MAX_REPEATS}, got {repeats}")
+        runtime, repeats = self._runtime(request), _integer(request, "repeats", 1, MAX_REPEATS)
         for _ in range(_integer(request, "warmup")):
             runtime.run(request.arrays)
         return Message({}, (time_runs(runtime, request.arrays, repeats),))
@@ -99,11 +137,68 @@ class Agent:
         return self._opened[number]
 
 
-def _integer(request: Message, key: str) -> int:
+def _artifact(request: Message) -> Artifact:
+    return Artifact(str(request.header["name"]), str(request.header["format"]), request.arrays[0].tobytes())
+
+
+def _profile(request: Message) -> Message:
+    from edge_cnn.device.operator_times import profile_operators
+
+    times = profile_operators(
+        _artifact(request),
+        str(request.header["runtime"]),
+        request.arrays[1:],
+        threads=_integer(request, "threads"),
+        warmup=_integer(request, "warmup", 0, MAX_PROFILED_RUNS),
+        repeats=_integer(request, "repeats", 1, MAX_PROFILED_RUNS),
+    )
+    return Message({"operators": [operator.to_json() for operator in times]})
+
+
+def _integer(request: Message, key: str, lowest: int | None = None, highest: int | None = None) -> int:
     value = request.header.get(key)
     if not isinstance(value, int):
         raise InputError(f"the request's {key!r} must be an integer, got {value!r}")
+    if (lowest is not None and value < lowest) or (highest is not None and value > highest):
+        raise InputError(f"{key} must be {lowest}..{highest}, got {value}")
     return value
+
+
+def import_runtime(name: str | None) -> None:
+    """Import what the runtime `name` consists of, so that its time is not counted as loading a model.
+
+    Nothing happens where it is unknown or not installed: opening it says that better.
+    """
+    row = RUNTIMES.get(name or "")
+    if row is not None and row.is_installed():
+        importlib.import_module(row.package)
+        # LiteRT and tflite-runtime keep their native code in a module of this name.
+        if importlib.util.find_spec(f"{row.package}.interpreter") is not None:
+            importlib.import_module(f"{row.package}.interpreter")
+
+
+def time_starts(repeats: int) -> NDArray[np.float64]:
+    """Milliseconds from the call that starts a Python to its first line of code, float64 (repeats,).
+
+    Measured here and not by the host, to whom it would include the way to the device.
+
+    Raises:
+        DeviceFailedError: no second process can be started.
+    """
+    times = np.empty(repeats, np.float64)
+    for i in range(repeats):
+        # Of this system, not of a process, so that two processes may compare it.
+        start = time.monotonic_ns()
+        try:
+            child = subprocess.run(
+                [sys.executable, "-P", "-c", _STARTED_CHILD], capture_output=True, timeout=60, check=True
+            )
+            times[i] = (int(child.stdout) - start) / 1e6
+        except (OSError, subprocess.SubprocessError, ValueError) as error:
+            raise DeviceFailedError(
+                f"the device cannot start a second Python to time its start: {error}; look at its memory and processes"
+            ) from error
+    return times
 
 
 def time_runs(runtime: Runtime, inputs: tuple[NDArray[Any], ...], repeats: int) -> NDArray[np.float64]:
@@ -133,12 +228,16 @@ def peak_memory_mb() -> float:
 
 def greeting() -> dict[str, Any]:
     """What the agent says first."""
+    from edge_cnn.device.machine import describe_machine
+
     return {
         "protocol": PROTOCOL_VERSION,
         "edge_cnn": __version__,
         "python": platform.python_version(),
         "machine": platform.machine(),
         "runtimes": [row.name for row in RUNTIMES.values() if row.is_installed()],
+        "imports_ms": (IMPORTED_NS - STARTED_NS) / 1e6,
+        **describe_machine(),
     }
 
 
@@ -155,7 +254,13 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
             answer = agent.answer(request)
         except EdgeCnnError as error:
             answer = Message({"error": str(error), "kind": type(error).__name__})
-        except (KeyError, ValueError, TypeError, RuntimeError, MemoryError) as error:
+        except MemoryError as error:
+            # Most systems kill the process instead; where an allocation fails in time, the agent can go on.
+            failure = DeviceFailedError(
+                f"out of memory: {error or 'an allocation failed'}; try fewer threads or samples"
+            )
+            answer = Message({"error": str(failure), "kind": type(failure).__name__})
+        except (KeyError, ValueError, TypeError, RuntimeError) as error:
             # What a runtime throws while it runs: the host shall hear it, and may go on with another artifact.
             failure = DataError(f"{type(error).__name__}: {error}")
             answer = Message({"error": str(failure), "kind": type(failure).__name__})

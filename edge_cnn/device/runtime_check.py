@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,7 @@ import numpy as np
 
 from edge_cnn.core.artifact import TFLITE, Artifact, read_artifact
 from edge_cnn.core.errors import EdgeCnnError
+from edge_cnn.device.process_end import describe_end
 from edge_cnn.device.runtimes import RUNTIMES, open_runtime
 
 TIMEOUT_S = 60
@@ -53,7 +53,7 @@ def _load_in_child(path: Path, runtime: str) -> str:
     if child.returncode == 0:
         return "runs"
     if child.returncode < 0:
-        return f"refuses: crashes with {signal.Signals(-child.returncode).name}"
+        return f"refuses: crashes with {describe_end(child.returncode)}"
     return f"refuses: {child.stdout.strip() or 'exit status ' + str(child.returncode)}"
 
 

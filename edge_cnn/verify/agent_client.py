@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import subprocess
 import tempfile
 import threading
@@ -20,7 +19,11 @@ from edge_cnn.core.errors import DeviceFailedError, DeviceUnavailableError, Edge
 from edge_cnn.core.protocols import Kernels
 from edge_cnn.core.tensor_spec import TensorSpec
 from edge_cnn.device.agent_protocol import PROTOCOL_VERSION, Message, read_message, write_message
+from edge_cnn.device.operator_times import OperatorTime
+from edge_cnn.device.process_end import describe_end
 from edge_cnn.device.runtimes import RUNTIMES
+from edge_cnn.verify.device_facts import DeviceFacts
+from edge_cnn.verify.throttling import ThrottleState
 
 LIMIT_S = 300.0
 """Seconds for one request; ResNet-8 takes well under one a batch on the slowest board in the table of targets."""
@@ -39,6 +42,7 @@ class AgentClient:
 
     Attributes:
         runtimes: names of the runtimes that are installed there.
+        facts: what else the agent's greeting tells.
 
     Raises:
         DeviceUnavailableError: it does not start, or is another version.
@@ -74,6 +78,7 @@ class AgentClient:
             self.close()
             raise
         self.runtimes = tuple(str(name) for name in greeting.header["runtimes"])
+        self.facts = DeviceFacts.from_header(greeting.header)
 
     def _receive_greeting(self) -> Message:
         with self._deadline():
@@ -131,12 +136,43 @@ class AgentClient:
         return AgentRuntime(self, artifact.name, answer.header)
 
     @property
+    def limit_s(self) -> float:
+        """Seconds that one request may take."""
+        return self._limit_s
+
+    @property
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
     def peak_memory_mb(self) -> float:
         """Largest resident set of the agent so far, in MiB."""
         return float(self.ask({"op": "memory"}, subject="the agent").header["peak_memory_mb"])
+
+    def start_times_ms(self, repeats: int) -> NDArray[np.float64]:
+        """Milliseconds that each of `repeats` new Python processes takes to start there. Raises: as `ask`."""
+        (times,) = self.ask({"op": "start", "repeats": repeats}, subject="the agent").arrays
+        return times
+
+    def throttle_state(self) -> ThrottleState:
+        """Temperatures and frequencies there, now."""
+        return ThrottleState.from_header(self.ask({"op": "throttle"}, subject="the agent").header)
+
+    def profile(
+        self,
+        artifact: Artifact,
+        runtime: str,
+        inputs: Sequence[NDArray[Any]],
+        *,
+        threads: int,
+        warmup: int,
+        repeats: int,
+    ) -> tuple[OperatorTime, ...]:
+        """As `operator_times.profile_operators`, there. Raises: as there and as `ask`."""
+        header = {"op": "profile", "name": artifact.name, "format": artifact.format, "runtime": runtime}
+        counts = {"threads": threads, "warmup": warmup, "repeats": repeats}
+        arrays = (np.frombuffer(artifact.data, np.uint8), *inputs)
+        answer = self.ask({**header, **counts}, arrays, subject=artifact.name)
+        return tuple(OperatorTime.from_json(operator) for operator in answer.header["operators"])
 
     def close(self) -> None:
         """End the agent: closing its stdin suffices, unless it hangs."""
@@ -184,10 +220,9 @@ class AgentClient:
                 f"{subject} hung on {self._device!r} for more than {self._limit_s:g} s and was stopped; "
                 "try another runtime, or give it more time with --timeout"
             )
-        how = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
         said = self._last_line()
         return DeviceFailedError(
-            f"{subject} ended the agent on {self._device!r} with {how}{f' ({said})' if said else ''}; "
+            f"{subject} ended the agent on {self._device!r} with {describe_end(status)}{f' ({said})' if said else ''}; "
             "try another runtime, or export the model with another scheme"
         )
 
@@ -198,7 +233,12 @@ class AgentClient:
 
 
 class AgentRuntime:
-    """A `Runtime` whose graph is loaded in an agent."""
+    """A `Runtime` whose graph is loaded in an agent.
+
+    Attributes:
+        import_ms: time to import the runtime there; next to none where the agent had it already.
+        load_ms: time to load the graph there, memory for its tensors included.
+    """
 
     def __init__(self, agent: AgentClient, artifact: str, header: dict[str, Any]) -> None:
         self._agent = agent
@@ -209,11 +249,20 @@ class AgentRuntime:
         self.inputs = tuple(TensorSpec.from_json(spec) for spec in header["inputs"])
         self.outputs = tuple(TensorSpec.from_json(spec) for spec in header["outputs"])
         kernels = header["kernels"]
+        self.import_ms = float(header["import_ms"])
+        self.load_ms = float(header["load_ms"])
         self._kernels = Kernels(str(kernels["family"]), {str(k): float(v) for k, v in kernels["shares"].items()})
 
     def run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """As `Runtime.run`. Raises: DeviceFailedError: the agent died or hung."""
-        return list(self._agent.ask({"op": "run", "id": self._id}, inputs, subject=self._artifact).arrays)
+        return list(self._ask_run(inputs).arrays)
+
+    def time_once(self, inputs: Sequence[NDArray[Any]]) -> float:
+        """Microseconds of one run without a warm-up, measured there. Raises: as `run`."""
+        return float(self._ask_run(inputs).header["us"])
+
+    def _ask_run(self, inputs: Sequence[NDArray[Any]]) -> Message:
+        return self._agent.ask({"op": "run", "id": self._id}, inputs, subject=self._artifact)
 
     def time(self, inputs: Sequence[NDArray[Any]], *, warmup: int, repeats: int) -> NDArray[np.float64]:
         """Latencies of `repeats` runs after `warmup` others, measured there, in microseconds. Raises: as `run`."""
