@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.bundle import Bundle, read_bundle
+from edge_cnn.device.head_surgery import has_softmax, split_head
 from edge_cnn.device.model_input import InputEncoder
 from edge_cnn.verify import replay as replay_module
 from edge_cnn.verify.devices.table import parse_device
@@ -18,7 +18,10 @@ RUNS = [
     pytest.param(("model.onnx", "onnxruntime"), id="onnx"),
 ]
 FEW = 16
-"""Golden samples where many mutants are tried: the reference kernels take 40 ms for each."""
+"""Golden samples where many mutants are tried on the reference kernels, which take 15 ms for each."""
+
+SOME = 64
+"""Golden samples of a single mutant there; the other kernels get all 256, as slight shifts need many to show."""
 
 
 @pytest.fixture(params=RUNS)
@@ -33,6 +36,8 @@ def verdict(resnet8, in_process):
 
     def verdict_of(run, damage=None, given=resnet8):
         name, runtime = run
+        if runtime == "litert-ref":
+            given = first_samples(given, SOME)
         suffix = name.rpartition(".")[2]
         device = in_process(damage[suffix]) if damage else in_process()
         return judge(given, name, device, runtime)
@@ -111,13 +116,12 @@ def test_a_flipped_weight_bit_is_caught_by_the_baseline_where_a_bound_in_lsb_hid
 
     clean = on(in_process(), update_baseline=True)
     assert on(in_process()).passed
-    hidden = 0
     for bit in range(8):
         report = on(in_process(edits.flip_bit(layer, 0.4, bit)[artifact.format]))
         same_bits = report.results[0].parity.output_sha256 == clean.results[0].parity.output_sha256
-        hidden += report.results[0].passed and not same_bits
         assert report.passed is same_bits
-    assert hidden < 8
+    # The last one is the sign.
+    assert not same_bits
 
 
 def test_a_swapped_channel_order_is_caught(seen_as, run):
@@ -169,18 +173,9 @@ def test_dropped_batch_normalization_is_caught(verdict, resnet8_folder, run):
 
 def counterpart(bundle, artifact):
     """The artifact of the same name in another bundle, or its view of the logits where that is asked for."""
-    from edge_cnn.device.head_surgery import split_head
-
+    # The whole graph ends with a softmax, its view of the logits does not.
     other = bundle.artifact(f"model.{artifact.format}")
-    whole = read_only_outputs(artifact) == read_only_outputs(other)
-    return other if whole else Artifact(other.name, other.format, split_head(other).logits_view.data)
-
-
-def read_only_outputs(artifact):
-    """What the file gives, by the shape of its last operator: the whole graph ends with a softmax."""
-    from edge_cnn.device.head_surgery import has_softmax
-
-    return has_softmax(artifact)
+    return other if has_softmax(artifact) else split_head(other).logits_view
 
 
 def test_golden_labels_in_the_wrong_order_are_caught(verdict, resnet8, run):
