@@ -55,7 +55,7 @@ _TAIL = f"""
 `--baseline FILE.json` compares with an earlier run, sample by sample. A regression is
 
 - a loss of right answers beyond chance: McNemar's exact test, p < {SIGNIFICANT}; or
-- other bits from the same file, runtime version and kernels, for which there is no good reason; or
+- other bits from the same file, runtime version, kernels and CPU, for which there is no good reason; or
 - an artifact that does not run any more.
 
 Other bits from another file, version or kernel family are told with their effect and are no regression by themselves.
