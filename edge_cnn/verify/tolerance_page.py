@@ -62,10 +62,10 @@ Other bits from another file, version or kernel family are told with their effec
 
 ## What a bound can and cannot see
 
-Exact kernels see every flipped bit that changes any output. Across families a single low bit of one weight, or
-preprocessing that is off by 1 %, moves the logits less than rounding does, and no bound that lets honest kernels pass
-can tell them apart. The baseline does: the same kernels give the same bits, so it reports any change at all, and a
-bundle's files are held against their SHA-256 before they are loaded.
+Exact kernels see every flipped bit that changes any output. Across families a single bit of one weight, or
+preprocessing that is off by 1 or 2 %, moves the logits about as far as rounding does, and no bound that lets honest
+kernels pass can tell them apart. The baseline does: the same kernels give the same bits, so it reports any change at
+all, and a bundle's files are held against their SHA-256 before they are loaded.
 """
 
 
