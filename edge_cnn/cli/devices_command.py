@@ -8,7 +8,8 @@ import click
 
 from edge_cnn.cli.console import Console, common_options, table
 from edge_cnn.core.errors import InputError
-from edge_cnn.verify.devices.table import DEVICE_KINDS, DeviceKind, find_kind
+from edge_cnn.verify.devices.preparation import Preparation
+from edge_cnn.verify.devices.table import DEVICE_KINDS, LOCAL, DeviceKind, find_kind
 
 
 @click.group("devices", invoke_without_command=True)
@@ -30,49 +31,51 @@ def command(context: click.Context, console: Console) -> None:
 @common_options
 def setup(console: Console, devices: tuple[str, ...]) -> None:
     """Make each DEVICE ready. What is ready already stays as it is; an interrupted set-up goes on."""
-    kinds = [find_kind(name) for name in dict.fromkeys(devices)]
-    for kind in kinds:
-        if kind.preparation is None:
-            raise InputError(f"device {kind.name!r} needs no set-up here; use it as {kind.form}")
-    for kind in kinds:
-        _make_ready(console, kind)
-    rows = [_document(kind) for kind in kinds]
+    preparations = {name: _preparation(name) for name in devices}
+    for name, preparation in preparations.items():
+        if preparation.missing() is None:
+            console.note(f"{name} is ready already")
+            continue
+        with console.steps(f"setting up {name}") as on_step:
+            preparation.setup(on_step)
+    rows = [{"name": name, "ready": preparation.missing() is None} for name, preparation in preparations.items()]
     console.result({"devices": rows}, "\n".join(f"{row['name']}: ready" for row in rows))
 
 
-def _make_ready(console: Console, kind: DeviceKind) -> None:
-    preparation = kind.preparation
-    assert preparation is not None, "checked before anything was begun"
-    if preparation.missing() is None:
-        return
-    with console.steps(f"setting up {kind.name}") as on_step:
-        preparation.setup(on_step)
+def _preparation(device: str) -> Preparation:
+    kind = find_kind(device.partition(":")[0])
+    if kind.preparation_of is not None:
+        return kind.preparation_of(device)
+    if kind.preparation is None:
+        raise InputError(f"device {device!r} needs no set-up here; use it as {kind.form}")
+    return kind.preparation
 
 
 def _document(kind: DeviceKind) -> dict[str, Any]:
+    by_place = kind.preparation is None and kind.name != LOCAL
     missing = kind.preparation.missing() if kind.preparation is not None else None
     return {
         "name": kind.name,
         "form": kind.form,
         "description": kind.description,
-        "ready": missing is None,
+        "ready": None if by_place else missing is None,
         "missing": missing,
         "setup": None if missing is None else f"edge-cnn devices setup {kind.name}",
         "opt_in": kind.opt_in,
     }
 
 
+_READY = {True: "yes", False: "no", None: "-"}
+"""A kind whose place the user names has no answer of its own."""
+
+
 def _drawn(rows: list[dict[str, Any]]) -> str:
     cells = [
-        [
-            row["form"],
-            "yes" if row["ready"] else "no",
-            row["description"] + ("; left out of --on all" if row["opt_in"] else ""),
-        ]
+        [row["form"], _READY[row["ready"]], row["description"] + ("; left out of --on all" if row["opt_in"] else "")]
         for row in rows
     ]
     lines = [table(["device", "ready", "what"], cells)]
-    waiting = [row for row in rows if not row["ready"]]
+    waiting = [row for row in rows if row["missing"] is not None]
     if waiting:
         lines += ["", *(f"{row['name']}: {row['missing']}; make it ready with '{row['setup']}'" for row in waiting)]
     return "\n".join(lines)

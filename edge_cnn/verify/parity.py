@@ -119,6 +119,7 @@ class ParityReport:
         return {
             "runtime_version": self.runtime_version,
             "kernel_shares": self.kernels.shares,
+            "arena_bytes": self.kernels.arena_bytes,
             "samples": self.samples,
             "outputs": self.outputs.to_json(),
             "logits": self.logits.to_json() if self.logits else None,

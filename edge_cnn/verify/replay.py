@@ -12,6 +12,7 @@ from edge_cnn.core.errors import (
     RuntimeUnavailableError,
     UnavailableError,
 )
+from edge_cnn.core.tolerance import tolerance_of
 from edge_cnn.device.runtime_check import known_wrong
 from edge_cnn.verify.agent_client import LIMIT_S, AgentRuntime
 from edge_cnn.verify.baseline import baseline_of, check_samples, read_baseline, write_baseline
@@ -74,14 +75,10 @@ def verify(
         check_samples(earlier, bundle, file)
     devices = [parse_device(name, limit_s=limit_s) for name in device_names(names)]
     try:
-        # All of them first: half an answer after minutes is worse than none at once.
-        plans = [plan(bundle, d) for d in devices]
-        results, lost = _run(bundle, plans, timed, on_result)
+        report = replay_on(bundle, Path(path).name, devices, timed=timed, on_result=on_result)
     finally:
         for d in devices:
             d.close()
-    skipped = tuple(skip for p in plans for skip in p.skipped)
-    report = VerifyReport(Path(path).name, tuple(results), skipped, tuple(lost))
     if file is not None and update_baseline:
         if report.passed:
             write_baseline(file, baseline_of(report, bundle, earlier))
@@ -89,6 +86,32 @@ def verify(
         changes = compare_with_baseline(report, bundle, earlier)
         report = VerifyReport(report.name, report.results, report.skipped, report.lost, changes)
     return report
+
+
+def replay_on(
+    bundle: Bundle,
+    name: str,
+    devices: Sequence[Device],
+    *,
+    timed: bool = False,
+    on_result: Callable[[VerifyResult], None] = _ignore,
+) -> VerifyReport:
+    """As `verify`, on devices that the caller has opened and closes.
+
+    Args:
+        bundle: with golden samples, as `read_verifiable` reads it.
+        name: of the bundle, for the report.
+        devices: where.
+        timed, on_result: as `verify`.
+
+    Raises:
+        DeviceUnavailableError, RuntimeUnavailableError: as `verify`.
+    """
+    # All of them first: half an answer after minutes is worse than none at once.
+    plans = [plan(bundle, d) for d in devices]
+    results, lost = _run(bundle, plans, timed, on_result)
+    skipped = tuple(skip for p in plans for skip in p.skipped)
+    return VerifyReport(name, tuple(results), skipped, tuple(lost))
 
 
 def _run(
@@ -153,7 +176,7 @@ def judge(bundle: Bundle, name: str, device: Device, runtime: str, *, timed: boo
     except EdgeCnnError as error:
         # Refused, crashed or hung: an answer about this artifact, and the others still want theirs.
         return failed(str(error))
-    tolerance = entry.tolerances.get(family)
+    tolerance = tolerance_of(family, entry.tolerances, entry.format)
     if tolerance is None:
         known = ", ".join(entry.tolerances) or "none"
         verdict = Verdict(False, f"the manifest has no tolerance for {family} kernels, only {known}; export it again")
