@@ -41,7 +41,7 @@ def command(
 
     Every artifact runs where the device has a runtime for its format. Exit status 1 when one is out of tolerance, or
     worse than in the baseline: a loss of right answers beyond chance (McNemar's exact test, p < 0.05), or other bits
-    from the same file, runtime version and kernels. Exit status 3 when a device went away in the middle.
+    from the same file, runtime version, kernels and CPU. Exit status 3 when a device went away in the middle.
     """
     if update_baseline and baseline is None:
         raise click.UsageError("--update-baseline goes with --baseline FILE.json, the file to write")

@@ -14,9 +14,10 @@ from edge_cnn.core.errors import (
 )
 from edge_cnn.core.tolerance import tolerance_of
 from edge_cnn.device.runtime_check import known_wrong
-from edge_cnn.verify.agent_client import LIMIT_S
+from edge_cnn.verify.agent_client import LIMIT_S, AgentRuntime
 from edge_cnn.verify.baseline import baseline_of, check_samples, read_baseline, write_baseline
 from edge_cnn.verify.baseline_comparison import compare_with_baseline
+from edge_cnn.verify.device_facts import DeviceFacts
 from edge_cnn.verify.devices.device import Device, choose_runtime
 from edge_cnn.verify.devices.table import device_names, parse_device
 from edge_cnn.verify.golden_replay import first_sample, replay_golden
@@ -151,15 +152,18 @@ def judge(bundle: Bundle, name: str, device: Device, runtime: str, *, timed: boo
     """
     entry, artifact = bundle.entry(name), bundle.artifact(name)
     latencies: tuple[float, ...] = ()
+    facts: DeviceFacts | None = None
 
     def failed(reason: str, family: str = "") -> VerifyResult:
-        return VerifyResult(name, device.name, runtime, family, None, None, Verdict(False, reason), device.emulated)
+        verdict = Verdict(False, reason)
+        return VerifyResult(name, device.name, runtime, family, None, None, verdict, device.emulated, facts)
 
     try:
         wrong = known_wrong(artifact, runtime)
         if wrong:
             return failed(f"{runtime} is {wrong}; run it with another runtime, or export it with another scheme")
         opened = device.open(artifact, runtime)
+        facts = opened.facts if isinstance(opened, AgentRuntime) else None
         family = opened.kernels().family
         fault = spec_fault(entry, opened) or label_fault(bundle.manifest, artifact)
         if fault:
@@ -179,7 +183,9 @@ def judge(bundle: Bundle, name: str, device: Device, runtime: str, *, timed: boo
     else:
         fault = golden_fault(entry, report.host_accuracy, report.samples)
         verdict = Verdict(False, fault) if fault else check(report, tolerance)
-    return VerifyResult(name, device.name, runtime, family, report, tolerance, verdict, device.emulated, latencies)
+    return VerifyResult(
+        name, device.name, runtime, family, report, tolerance, verdict, device.emulated, facts, latencies
+    )
 
 
 def replay(bundle: Bundle, name: str, device: Device, runtime: str | None = None) -> ParityReport:
