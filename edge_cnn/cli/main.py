@@ -23,6 +23,7 @@ COMMANDS = {
     "inspect": "show what is inside a model file and which runtimes run it",
     "run": "predict images, folders, .npz or a stream of lines",
     "finetune": "retrain the last layer here and write it back into the same format",
+    "devices": "list the devices to verify and measure on, or make one ready",
     "verify": "compare host and device, and check the accuracy gate",
     "bench": "measure cold start, latency and memory",
 }

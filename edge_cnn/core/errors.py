@@ -13,6 +13,7 @@ EdgeCnnError
 │   └── ConstraintError            an artifact breaks a rule of its target
 └── UnavailableError (exit 3)      something that was asked for is not there
     ├── RuntimeUnavailableError
+    │   └── AcceleratorUnavailableError  it would compute elsewhere than it was asked to
     └── DeviceUnavailableError
 """
 
@@ -75,6 +76,10 @@ class UnavailableError(EdgeCnnError):
 
 class RuntimeUnavailableError(UnavailableError):
     """An inference runtime that is not installed here."""
+
+
+class AcceleratorUnavailableError(RuntimeUnavailableError):
+    """An accelerator that was asked for and does not run the graph; what computes instead is no answer."""
 
 
 class DeviceUnavailableError(UnavailableError):

@@ -110,7 +110,11 @@ class Agent:
                 "id": self._next_id - 1,
                 "runtime": runtime.name,
                 "version": runtime.version,
-                "kernels": {"family": kernels.family, "shares": kernels.shares},
+                "kernels": {
+                    "family": kernels.family,
+                    "shares": kernels.shares,
+                    "arena_bytes": kernels.arena_bytes,
+                },
                 "inputs": [spec.to_json() for spec in runtime.inputs],
                 "outputs": [spec.to_json() for spec in runtime.outputs],
                 "import_ms": (imported - asked) / 1e6,

@@ -20,11 +20,14 @@ def describe_end(status: int) -> str:
     """How a process ended, to stand after "with".
 
     Args:
-        status: exit status, or minus the number of the signal that ended it, as `subprocess` tells.
+        status: exit status, or minus the number of the signal that ended it, as `subprocess` tells, or 128 plus that
+            number, as shells do, also the one on the way to a board.
 
     Returns:
         for example "exit status 7", "SIGKILL: killed, most likely out of memory" or "signal 35".
     """
+    if status > 128 and status - 128 in set(signal.Signals):
+        status = 128 - status
     if status >= 0:
         return f"exit status {status}"
     try:

@@ -16,6 +16,14 @@ from edge_cnn.device.runtimes import RUNTIMES, open_runtime
 
 TIMEOUT_S = 60
 
+OLD_HYBRID_DENSE = (
+    "known wrong: FULLY_CONNECTED with float input and per-channel int8 weights, which tflite-runtime 2.14 computes as "
+    "if they were per-tensor"
+)
+TFLM_DEQUANTIZES_WRONG = (
+    "known wrong: DEQUANTIZE with a scale a channel, as weight-only files have it; TFLite Micro takes the first for all"
+)
+
 
 def check_runtimes(artifact: Artifact) -> dict[str, str]:
     """Installed runtime name -> "runs", "refuses: why" or "known wrong: why"."""
@@ -31,15 +39,16 @@ def check_runtimes(artifact: Artifact) -> dict[str, str]:
 
 def known_wrong(artifact: Artifact, runtime: str) -> str | None:
     """Why `runtime` loads the file and computes garbage, None if nothing of the kind is known."""
-    if artifact.format != TFLITE or not runtime.startswith("tflite-runtime"):
+    if artifact.format != TFLITE:
         return None
-    from edge_cnn.device.tflite_file import has_hybrid_per_channel_dense
+    if runtime == "tflm":
+        from edge_cnn.device.tflite_traits import has_per_channel_dequantize
 
-    if has_hybrid_per_channel_dense(artifact):
-        return (
-            "known wrong: FULLY_CONNECTED with float input and per-channel int8 weights, which tflite-runtime 2.14 "
-            "computes as if they were per-tensor"
-        )
+        return TFLM_DEQUANTIZES_WRONG if has_per_channel_dequantize(artifact) else None
+    if runtime.startswith("tflite-runtime"):
+        from edge_cnn.device.tflite_file import has_hybrid_per_channel_dense
+
+        return OLD_HYBRID_DENSE if has_hybrid_per_channel_dense(artifact) else None
     return None
 
 

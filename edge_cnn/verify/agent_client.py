@@ -6,7 +6,7 @@ import contextlib
 import subprocess
 import tempfile
 import threading
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from types import TracebackType
 from typing import IO, Any
 
@@ -39,6 +39,7 @@ class AgentClient:
         advice: what to do where the agent does not start.
         limit_s: seconds that one request may take.
         environment: variables of the agent; None for those of this process.
+        explain: exit status, stderr -> the error where they tell of the way to the agent, not of the agent itself.
 
     Attributes:
         runtimes: names of the runtimes that are installed there.
@@ -56,8 +57,10 @@ class AgentClient:
         advice: str,
         limit_s: float = LIMIT_S,
         environment: Mapping[str, str] | None = None,
+        explain: Callable[[int, str], DeviceUnavailableError | None] | None = None,
     ) -> None:
         self._device = device
+        self._explain = explain
         self._advice = advice
         self._limit_s = limit_s
         self._timed_out = False
@@ -92,6 +95,7 @@ class AgentClient:
                 raise DeviceUnavailableError(
                     f"device {self._device!r}: the agent did not start within {self._limit_s:g} s; {self._advice}"
                 )
+            self._check_way()
             said = self._last_line() or f"exit status {self._process.returncode}"
             raise DeviceUnavailableError(f"device {self._device!r}: the agent does not start: {said}; {self._advice}")
         if message.header.get("protocol") != PROTOCOL_VERSION:
@@ -110,6 +114,7 @@ class AgentClient:
 
         Raises:
             DeviceFailedError: the agent died or hung.
+            DeviceUnavailableError: the way to it is broken.
             EdgeCnnError: what the agent answered, as the class that it named.
         """
         answer = None
@@ -119,7 +124,7 @@ class AgentClient:
             try:
                 answer = self._receive()
             except DeviceUnavailableError as error:
-                if self._process.poll() is None and not self._timed_out:
+                if not self._has_ended() and not self._timed_out:
                     self._process.kill()  # Where the next message starts is no longer known.
                     raise DeviceUnavailableError(f"device {self._device!r}: {error}") from error
         if answer is None:
@@ -214,22 +219,41 @@ class AgentClient:
             timer.cancel()
 
     def _death(self, subject: str) -> DeviceFailedError:
+        """Raises: DeviceUnavailableError: it was the way to the agent that broke."""
         status = self._process.wait()
         if self._timed_out:
             return DeviceFailedError(
                 f"{subject} hung on {self._device!r} for more than {self._limit_s:g} s and was stopped; "
                 "try another runtime, or give it more time with --timeout"
             )
+        self._check_way()
         said = self._last_line()
         return DeviceFailedError(
             f"{subject} ended the agent on {self._device!r} with {describe_end(status)}{f' ({said})' if said else ''}; "
             "try another runtime, or export the model with another scheme"
         )
 
-    def _last_line(self) -> str:
+    def _has_ended(self) -> bool:
+        """Whether the process is gone; one that has just closed its pipe gets a moment."""
+        try:
+            self._process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def _check_way(self) -> None:
+        """Raises: DeviceUnavailableError: the way to the agent broke, so that its death says nothing."""
+        if self._explain is not None:
+            error = self._explain(self._process.wait(), self._said())
+            if error is not None:
+                raise error
+
+    def _said(self) -> str:
         self._stderr.seek(0)
-        lines = self._stderr.read().decode(errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return self._stderr.read().decode(errors="replace")
+
+    def _last_line(self) -> str:
+        return next((line.strip() for line in reversed(self._said().split("\n")) if line.strip()), "")
 
 
 class AgentRuntime:
@@ -251,7 +275,9 @@ class AgentRuntime:
         kernels = header["kernels"]
         self.import_ms = float(header["import_ms"])
         self.load_ms = float(header["load_ms"])
-        self._kernels = Kernels(str(kernels["family"]), {str(k): float(v) for k, v in kernels["shares"].items()})
+        shares = {str(name): float(share) for name, share in kernels["shares"].items()}
+        arena = kernels.get("arena_bytes")
+        self._kernels = Kernels(str(kernels["family"]), shares, None if arena is None else int(arena))
 
     def run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """As `Runtime.run`. Raises: DeviceFailedError: the agent died or hung."""

@@ -124,7 +124,7 @@ def test_the_agent_runs_times_and_forgets_a_graph(monkeypatch):
     ((artifact, runtime), options), *_ = opened
     assert (artifact.name, artifact.format, artifact.data) == ("m.tflite", "tflite", b"TFL3 file")
     assert (runtime, options) == (None, {"threads": 2})
-    assert first.header["kernels"] == {"family": "xnnpack", "shares": {"XNNPACK": 1.0}}
+    assert first.header["kernels"] == {"family": "xnnpack", "shares": {"XNNPACK": 1.0}, "arena_bytes": None}
     assert first.header["inputs"] == [TensorSpec("x", (1, 3), "int8").to_json()]
     assert first.header["import_ms"] >= 0
     assert first.header["load_ms"] >= 0

@@ -87,7 +87,9 @@ def row(first):
 
 
 def test_local_is_this_process():
-    assert parse_device("local") == LocalDevice("local", None)
+    local = parse_device("local")
+    assert isinstance(local, LocalDevice)
+    assert (local.name, local.wanted_runtime, local.python) == ("local", None, (sys.executable,))
     assert parse_device("local:litert-ref").wanted_runtime == "litert-ref"
 
 

@@ -8,9 +8,15 @@ from dataclasses import dataclass
 from edge_cnn.core.errors import DeviceUnavailableError, InputError
 from edge_cnn.verify.agent_client import LIMIT_S
 from edge_cnn.verify.devices.device import Device
+from edge_cnn.verify.devices.emulated_guests import AARCH64, ARMHF
+from edge_cnn.verify.devices.emulated_linux import form, parse_aarch64, parse_armhf
+from edge_cnn.verify.devices.emulated_linux_setup import EmulatedLinux
 from edge_cnn.verify.devices.environment import parse_environment
+from edge_cnn.verify.devices.environments import QUALCOMM_HTP_SIM, SWIFTSHADER, TFLM, TOSA
 from edge_cnn.verify.devices.local import parse_local
 from edge_cnn.verify.devices.preparation import Preparation
+from edge_cnn.verify.devices.ssh import SshPreparation, parse_ssh
+from edge_cnn.verify.devices.ssh_address import FORM as SSH_FORM
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,7 @@ class DeviceKind:
         description: in a few words.
         parse: DEVICE, what stands behind the first colon, seconds a request may take -> the device; starts nothing.
         preparation: how it is made ready here, for kinds that are one device each; None where the user names a place.
+        preparation_of: DEVICE -> how that place is made ready; such devices make themselves ready at their first use.
         opt_in: large or slow, so that `--on all` leaves it out.
     """
 
@@ -32,13 +39,35 @@ class DeviceKind:
     parse: Callable[[str, str, float], Device]
     preparation: Preparation | None = None
     opt_in: bool = False
+    preparation_of: Callable[[str], Preparation] | None = None
 
 
 DEVICE_KINDS: dict[str, DeviceKind] = {
     kind.name: kind
     for kind in (
-        DeviceKind("local", "local[:RUNTIME]", "this process", parse_local),
+        DeviceKind("local", "local[:RUNTIME]", "this machine, in a child process", parse_local),
         DeviceKind("venv", "venv:PATH[:RUNTIME]", "another virtual environment on this machine", parse_environment),
+        DeviceKind("ssh", SSH_FORM, "a board over SSH", parse_ssh, preparation_of=SshPreparation),
+        DeviceKind(AARCH64.name, form(AARCH64), "64-bit ARM Linux under QEMU", parse_aarch64, EmulatedLinux(AARCH64)),
+        DeviceKind(ARMHF.name, form(ARMHF), "32-bit ARM Linux under QEMU", parse_armhf, EmulatedLinux(ARMHF)),
+        DeviceKind("tflm", "tflm", "the interpreter of microcontrollers, TFLite Micro", TFLM.parse, TFLM),
+        DeviceKind("tosa", "tosa", "the reference model of accelerators' operator set, TOSA", TOSA.parse, TOSA),
+        DeviceKind(
+            "qualcomm-htp-sim",
+            "qualcomm-htp-sim",
+            "the simulator of Qualcomm's tensor processor",
+            QUALCOMM_HTP_SIM.parse,
+            QUALCOMM_HTP_SIM,
+            opt_in=True,
+        ),
+        DeviceKind(
+            "swiftshader",
+            "swiftshader",
+            "a GPU without the hardware, by Vulkan on the CPU",
+            SWIFTSHADER.parse,
+            SWIFTSHADER,
+            opt_in=True,
+        ),
     )
 }
 
