@@ -148,8 +148,8 @@ def test_balanced_classes_help_the_rare_one(bars):
     assert sure["balanced"] > sure[None]
 
 
-def test_a_loss_that_is_not_finite_from_the_start_is_an_error(bars, quick):
-    config = replace(quick, optimizer="sgd", learning_rate=1e30)
+def test_a_loss_that_is_not_finite_from_the_start_is_an_error(bars):
+    config = replace(QUICK, optimizer="sgd", learning_rate=1e30)
     with pytest.raises(CheckFailedError, match=r"diverged in epoch 1: .* smaller --learning-rate than 1e\+30"):
         train(config, bars(60))
 
