@@ -54,7 +54,8 @@ def small_network(monkeypatch: pytest.MonkeyPatch) -> str:
 
     def build(image_shape: tuple[int, int, int], classes: int) -> Any:
         image = keras.Input(image_shape, name="image")
-        features = keras.layers.Dense(16, activation="relu")(keras.layers.Flatten()(image))
+        # Not ReLU, which may make a zero of a NaN.
+        features = keras.layers.Dense(16, activation="tanh")(keras.layers.Flatten()(image))
         logits = keras.layers.Dense(classes, name=LOGITS)(features)
         return keras.Model(image, keras.layers.Softmax(name=SCORES)(logits))
 

@@ -25,12 +25,9 @@ import time
 
 STARTED_NS = time.perf_counter_ns()
 
-import importlib
-import importlib.util
 import os
 import platform
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import IO, Any
@@ -40,10 +37,11 @@ from numpy.typing import NDArray
 
 from edge_cnn import __version__
 from edge_cnn.core.artifact import Artifact
-from edge_cnn.core.errors import DataError, DeviceFailedError, EdgeCnnError, InputError
+from edge_cnn.core.errors import DataError, DeviceFailedError, EdgeCnnError, InputError, RuntimeUnavailableError
 from edge_cnn.core.protocols import Runtime
 from edge_cnn.device.agent_protocol import PROTOCOL_VERSION, Message, read_message, write_message
 from edge_cnn.device.runtimes import RUNTIMES, open_runtime
+from edge_cnn.device.start_times import import_runtime, time_starts
 
 IMPORTED_NS = time.perf_counter_ns()
 
@@ -51,8 +49,6 @@ MAX_REPEATS = 1_000_000
 MAX_PROFILED_RUNS = 1_000
 """A profile has an event a node and run, some 700 bytes each."""
 MAX_STARTS = 20
-
-_STARTED_CHILD = "import time; print(time.monotonic_ns())"
 
 
 class Agent:
@@ -168,43 +164,6 @@ def _integer(request: Message, key: str, lowest: int | None = None, highest: int
     return value
 
 
-def import_runtime(name: str | None) -> None:
-    """Import what the runtime `name` consists of, so that its time is not counted as loading a model.
-
-    Nothing happens where it is unknown or not installed: opening it says that better.
-    """
-    row = RUNTIMES.get(name or "")
-    if row is not None and row.is_installed():
-        importlib.import_module(row.package)
-        # LiteRT and tflite-runtime keep their native code in a module of this name.
-        if importlib.util.find_spec(f"{row.package}.interpreter") is not None:
-            importlib.import_module(f"{row.package}.interpreter")
-
-
-def time_starts(repeats: int) -> NDArray[np.float64]:
-    """Milliseconds from the call that starts a Python to its first line of code, float64 (repeats,).
-
-    Measured here and not by the host, to whom it would include the way to the device.
-
-    Raises:
-        DeviceFailedError: no second process can be started.
-    """
-    times = np.empty(repeats, np.float64)
-    for i in range(repeats):
-        # Of this system, not of a process, so that two processes may compare it.
-        start = time.monotonic_ns()
-        try:
-            child = subprocess.run(
-                [sys.executable, "-P", "-c", _STARTED_CHILD], capture_output=True, timeout=60, check=True
-            )
-            times[i] = (int(child.stdout) - start) / 1e6
-        except (OSError, subprocess.SubprocessError, ValueError) as error:
-            raise DeviceFailedError(
-                f"the device cannot start a second Python to time its start: {error}; look at its memory and processes"
-            ) from error
-    return times
-
-
 def time_runs(runtime: Runtime, inputs: tuple[NDArray[Any], ...], repeats: int) -> NDArray[np.float64]:
     """Latency of each of `repeats` runs in microseconds, float64 (repeats,)."""
     run, clock = runtime.run, time.perf_counter_ns
@@ -254,21 +213,27 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
     agent = Agent()
     write_message(answers, greeting())
     while (request := read_message(requests)) is not None:
-        try:
-            answer = agent.answer(request)
-        except EdgeCnnError as error:
-            answer = Message({"error": str(error), "kind": type(error).__name__})
-        except MemoryError as error:
-            # Most systems kill the process instead; where an allocation fails in time, the agent can go on.
-            failure = DeviceFailedError(
-                f"out of memory: {error or 'an allocation failed'}; try fewer threads or samples"
-            )
-            answer = Message({"error": str(failure), "kind": type(failure).__name__})
-        except (KeyError, ValueError, TypeError, RuntimeError) as error:
-            # What a runtime throws while it runs: the host shall hear it, and may go on with another artifact.
-            failure = DataError(f"{type(error).__name__}: {error}")
-            answer = Message({"error": str(failure), "kind": type(failure).__name__})
+        answer = _answer(agent, request)
         write_message(answers, answer.header, answer.arrays)
+
+
+def _answer(agent: Agent, request: Message) -> Message:
+    """What the agent answers; a failure is an answer too, and the host may go on with another artifact."""
+    try:
+        return agent.answer(request)
+    except EdgeCnnError as error:
+        failure = error
+    except MemoryError as error:
+        # Most systems kill the process instead; where an allocation fails in time, the agent can go on.
+        failure = DeviceFailedError(f"out of memory: {error or 'an allocation failed'}; try fewer threads or samples")
+    except ImportError as error:
+        failure = RuntimeUnavailableError(
+            f"a runtime is installed and cannot be imported: {error}; install it anew on the device"
+        )
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        # What a runtime throws while it runs.
+        failure = DataError(f"{type(error).__name__}: {error}")
+    return Message({"error": str(failure), "kind": type(failure).__name__})
 
 
 def main() -> int:

@@ -26,7 +26,7 @@ from side_by_side import BARE, EDGE_CNN, alternate, compile_as_installed, result
 
 from edge_cnn.core.bundle import read_bundle
 from edge_cnn.verify.agent_client import AgentRuntime
-from edge_cnn.verify.devices.local import LocalDevice
+from edge_cnn.verify.devices.table import parse_device
 
 GOAL = 1.05
 PROCESSES, ROUNDS = 6, 12
@@ -108,7 +108,7 @@ def measure(bundle_path: Path, processes: int = PROCESSES, rounds: int = ROUNDS)
         np.save(image, codes)
         for _ in range(processes):
             with ExitStack() as stack:
-                agent = stack.enter_context(LocalDevice().start_agent())
+                agent = stack.enter_context(parse_device("local").start_agent())
                 opened = agent.open(artifact, "litert", 1)
                 bare = start_bare(stack, model, image)
                 (output,) = opened.run((codes,))

@@ -212,8 +212,8 @@ def test_bad_data_is_one_line_and_nothing_is_written(tmp_path, capsys, images, l
     assert not (tmp_path / "o").exists()
 
 
-def test_a_learning_rate_that_diverges_is_a_failed_check(npz, tmp_path, capsys, small_network):
-    words = ["--data", str(npz), "--arch", small_network, "--out", str(tmp_path / "o"), "--quiet"]
+def test_a_learning_rate_that_diverges_is_a_failed_check(npz, tmp_path, capsys):
+    words = ["--data", str(npz), "--arch", "lenet", "--out", str(tmp_path / "o"), "--quiet"]
     said = refused([*words, "--optimizer", "sgd", "--learning-rate", "1e30", "--batch-size", "8"], capsys, status=1)
     assert "diverged in epoch 1" in said
     assert not (tmp_path / "o").exists()

@@ -206,6 +206,18 @@ def test_importing_a_runtime_leaves_nothing_of_it_to_be_imported_later(runtime, 
     assert start(code).stdout.strip() == b"True"
 
 
+def test_a_runtime_that_is_broken_is_told_and_the_agent_goes_on(monkeypatch):
+    def broken(*_, **__):
+        raise ImportError("libgomp.so.1: cannot open shared object file")
+
+    monkeypatch.setattr(agent, "open_runtime", broken)
+    opening = {"op": "open", "name": "m.tflite", "format": "tflite", "runtime": "nothing known", "threads": 1}
+    _, answer, memory = conversation((opening, (np.zeros(3, np.uint8),)), ({"op": "memory"}, ()))
+    assert answer.header["kind"] == "RuntimeUnavailableError"
+    assert "libgomp.so.1" in answer.header["error"]
+    assert memory.header["peak_memory_mb"] > 0
+
+
 def test_the_start_of_a_python_is_timed_on_the_device():
     """Against the clock of this process, which the child's start lies between."""
     before = time.monotonic()
