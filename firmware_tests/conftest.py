@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from edge_cnn.core.errors import UnavailableError
 from edge_cnn.verify.devices.device import Device, check_runtime
 from edge_cnn.verify.devices.ssh_connection import CONFIG_VARIABLE
 from edge_cnn.verify.devices.table import DEVICE_KINDS, device_names, parse_device
+from edge_cnn.verify.replay import judge
+from edge_cnn.verify.verify_result import VerifyResult
 
 ROOT = Path(__file__).resolve().parents[1]
 MAKE_ENVIRONMENTS = "make device-envs"
@@ -122,3 +125,17 @@ def firmware_path(given_bundle: Path | None, request: pytest.FixtureRequest) -> 
 def firmware(firmware_path: Path) -> Bundle:
     """What `firmware_path` holds."""
     return read_bundle(firmware_path)
+
+
+@pytest.fixture(scope="session")
+def judged() -> Callable[[Bundle, str, Device, str], VerifyResult]:
+    """`judge`, once a session for the same bundle, artifact, device and runtime: an emulated replay takes a while."""
+    known: dict[tuple[str, ...], VerifyResult] = {}
+
+    def once(bundle: Bundle, name: str, device: Device, runtime: str) -> VerifyResult:
+        key = (bundle.artifact(name).sha256, name, device.name, runtime)
+        if key not in known:
+            known[key] = judge(bundle, name, device, runtime)
+        return known[key]
+
+    return once
