@@ -57,7 +57,7 @@ def test_the_device_is_as_accurate_as_the_manifest_promises(device, firmware):
 
 
 def test_the_default_device_has_runtimes_of_both_formats(device, request):
-    if request.config.getoption("--device"):
+    if request.config.getoption("edge_devices"):
         pytest.skip("a device of one's own may have one format only")
     assert device.runtimes(TFLITE)
     assert device.runtimes(ONNX)

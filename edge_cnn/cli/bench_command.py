@@ -12,6 +12,7 @@ from edge_cnn.cli.bench_table import draw
 from edge_cnn.cli.console import PATH, Console, common_options
 from edge_cnn.cli.device_options import device_options
 from edge_cnn.cli.output_path import check_file
+from edge_cnn.cli.slot_options import SlotOrFile
 from edge_cnn.core.artifact import Artifact, read_artifact
 from edge_cnn.core.atomic_file import write_atomically
 from edge_cnn.core.bundle import SUFFIX, read_bundle
@@ -40,7 +41,7 @@ def _parse_threads(context: click.Context, option: click.Parameter, texts: tuple
 
 
 @click.command("bench")
-@click.argument("model", type=PATH)
+@click.argument("model", type=SlotOrFile())
 @click.option(
     "--threads",
     multiple=True,

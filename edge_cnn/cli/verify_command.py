@@ -9,6 +9,7 @@ import click
 from edge_cnn.cli.console import PATH, Console, common_options
 from edge_cnn.cli.device_options import device_options
 from edge_cnn.cli.output_path import check_file
+from edge_cnn.cli.slot_options import SlotOrFile
 from edge_cnn.cli.verify_tables import drawn, verdict_word
 from edge_cnn.core.atomic_file import write_atomically
 from edge_cnn.core.errors import DeviceUnavailableError
@@ -17,7 +18,7 @@ from edge_cnn.verify.verify_result import VerifyResult
 
 
 @click.command("verify")
-@click.argument("bundle", type=PATH)
+@click.argument("bundle", type=SlotOrFile())
 @click.option(
     "--report", type=PATH, metavar="FILE.html", help="Write a page: the matrix, histograms, flipped answers, times."
 )
@@ -40,7 +41,7 @@ def command(
 
     Every artifact runs where the device has a runtime for its format. Exit status 1 when one is out of tolerance, or
     worse than in the baseline: a loss of right answers beyond chance (McNemar's exact test, p < 0.05), or other bits
-    from the same file, runtime version and kernels. Exit status 3 when a device went away in the middle.
+    from the same file, runtime version, kernels and CPU. Exit status 3 when a device went away in the middle.
     """
     if update_baseline and baseline is None:
         raise click.UsageError("--update-baseline goes with --baseline FILE.json, the file to write")

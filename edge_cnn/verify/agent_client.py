@@ -260,6 +260,7 @@ class AgentRuntime:
     """A `Runtime` whose graph is loaded in an agent.
 
     Attributes:
+        facts: what the agent tells of its machine.
         import_ms: time to import the runtime there; next to none where the agent had it already.
         load_ms: time to load the graph there, memory for its tensors included.
     """
@@ -273,6 +274,7 @@ class AgentRuntime:
         self.inputs = tuple(TensorSpec.from_json(spec) for spec in header["inputs"])
         self.outputs = tuple(TensorSpec.from_json(spec) for spec in header["outputs"])
         kernels = header["kernels"]
+        self.facts = agent.facts
         self.import_ms = float(header["import_ms"])
         self.load_ms = float(header["load_ms"])
         shares = {str(name): float(share) for name, share in kernels["shares"].items()}

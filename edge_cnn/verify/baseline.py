@@ -26,6 +26,7 @@ class BaselineCell:
         artifact, device, runtime: which cell.
         artifact_sha256: of the model file.
         runtime_version, kernels: what ran it; kernels is the family.
+        machine: architecture and the instruction sets that kernels are chosen by; empty where nobody told.
         output_sha256: of all that it computed.
         max_lsb: largest difference from the host in codes; None for floats.
         mean_lsb: mean absolute difference from the host in codes; None for floats.
@@ -38,6 +39,7 @@ class BaselineCell:
     artifact_sha256: str
     runtime_version: str
     kernels: str
+    machine: str
     output_sha256: str
     max_lsb: int | None
     mean_lsb: float | None
@@ -122,6 +124,7 @@ def cell_of(result: VerifyResult, bundle: Bundle) -> BaselineCell | None:
         bundle.entry(result.artifact).sha256,
         parity.runtime_version,
         result.kernels,
+        " ".join((result.facts.machine, *result.facts.kernel_features)) if result.facts else "",
         parity.output_sha256,
         parity.compared.max_lsb,
         mean_absolute_lsb(parity.compared.histogram),
@@ -193,7 +196,9 @@ def _cell(value: dict[str, Any]) -> BaselineCell:
     )
 
 
-_TEXTS = ("artifact", "device", "runtime", "artifact_sha256", "runtime_version", "kernels", "output_sha256")
+_TEXTS = (
+    "artifact", "device", "runtime", "artifact_sha256", "runtime_version", "kernels", "machine", "output_sha256",
+)  # fmt: skip
 
 
 def _text(value: Any) -> str:

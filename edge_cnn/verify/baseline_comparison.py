@@ -52,7 +52,7 @@ def _change(result: VerifyResult, bundle: Bundle, earlier: BaselineCell | None) 
     effect = _effect(pair, earlier, now)
     differences = _differences(earlier, now)
     if not differences:
-        reason = f"other bits than in the baseline from the same file, runtime version and kernels: {effect}"
+        reason = f"other bits than in the baseline from the same file, runtime version, kernels and CPU: {effect}"
         return BaselineChange(*key, REGRESSED, reason, pair)
     return BaselineChange(*key, CHANGED, f"{'; '.join(differences)}: {effect}", pair)
 
@@ -66,6 +66,8 @@ def _differences(earlier: BaselineCell, now: BaselineCell) -> list[str]:
         words.append(f"{now.runtime} {earlier.runtime_version} -> {now.runtime_version}")
     if earlier.kernels != now.kernels:
         words.append(f"{earlier.kernels} -> {now.kernels} kernels")
+    if earlier.machine and now.machine and earlier.machine != now.machine:
+        words.append(f"another CPU ({earlier.machine} -> {now.machine})")
     return words
 
 

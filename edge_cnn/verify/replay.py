@@ -14,9 +14,10 @@ from edge_cnn.core.errors import (
 )
 from edge_cnn.core.tolerance import tolerance_of
 from edge_cnn.device.runtime_check import known_wrong
-from edge_cnn.verify.agent_client import LIMIT_S
+from edge_cnn.verify.agent_client import LIMIT_S, AgentRuntime
 from edge_cnn.verify.baseline import baseline_of, check_samples, read_baseline, write_baseline
 from edge_cnn.verify.baseline_comparison import compare_with_baseline
+from edge_cnn.verify.device_facts import DeviceFacts
 from edge_cnn.verify.devices.device import Device, choose_runtime
 from edge_cnn.verify.devices.table import device_names, parse_device
 from edge_cnn.verify.golden_replay import first_sample, replay_golden
@@ -74,14 +75,10 @@ def verify(
         check_samples(earlier, bundle, file)
     devices = [parse_device(name, limit_s=limit_s) for name in device_names(names)]
     try:
-        # All of them first: half an answer after minutes is worse than none at once.
-        plans = [plan(bundle, d) for d in devices]
-        results, lost = _run(bundle, plans, timed, on_result)
+        report = replay_on(bundle, Path(path).name, devices, timed=timed, on_result=on_result)
     finally:
         for d in devices:
             d.close()
-    skipped = tuple(skip for p in plans for skip in p.skipped)
-    report = VerifyReport(Path(path).name, tuple(results), skipped, tuple(lost))
     if file is not None and update_baseline:
         if report.passed:
             write_baseline(file, baseline_of(report, bundle, earlier))
@@ -89,6 +86,32 @@ def verify(
         changes = compare_with_baseline(report, bundle, earlier)
         report = VerifyReport(report.name, report.results, report.skipped, report.lost, changes)
     return report
+
+
+def replay_on(
+    bundle: Bundle,
+    name: str,
+    devices: Sequence[Device],
+    *,
+    timed: bool = False,
+    on_result: Callable[[VerifyResult], None] = _ignore,
+) -> VerifyReport:
+    """As `verify`, on devices that the caller has opened and closes.
+
+    Args:
+        bundle: with golden samples, as `read_verifiable` reads it.
+        name: of the bundle, for the report.
+        devices: where.
+        timed, on_result: as `verify`.
+
+    Raises:
+        DeviceUnavailableError, RuntimeUnavailableError: as `verify`.
+    """
+    # All of them first: half an answer after minutes is worse than none at once.
+    plans = [plan(bundle, d) for d in devices]
+    results, lost = _run(bundle, plans, timed, on_result)
+    skipped = tuple(skip for p in plans for skip in p.skipped)
+    return VerifyReport(name, tuple(results), skipped, tuple(lost))
 
 
 def _run(
@@ -129,15 +152,18 @@ def judge(bundle: Bundle, name: str, device: Device, runtime: str, *, timed: boo
     """
     entry, artifact = bundle.entry(name), bundle.artifact(name)
     latencies: tuple[float, ...] = ()
+    facts: DeviceFacts | None = None
 
     def failed(reason: str, family: str = "") -> VerifyResult:
-        return VerifyResult(name, device.name, runtime, family, None, None, Verdict(False, reason), device.emulated)
+        verdict = Verdict(False, reason)
+        return VerifyResult(name, device.name, runtime, family, None, None, verdict, device.emulated, facts)
 
     try:
         wrong = known_wrong(artifact, runtime)
         if wrong:
             return failed(f"{runtime} is {wrong}; run it with another runtime, or export it with another scheme")
         opened = device.open(artifact, runtime)
+        facts = opened.facts if isinstance(opened, AgentRuntime) else None
         family = opened.kernels().family
         fault = spec_fault(entry, opened) or label_fault(bundle.manifest, artifact)
         if fault:
@@ -157,7 +183,9 @@ def judge(bundle: Bundle, name: str, device: Device, runtime: str, *, timed: boo
     else:
         fault = golden_fault(entry, report.host_accuracy, report.samples)
         verdict = Verdict(False, fault) if fault else check(report, tolerance)
-    return VerifyResult(name, device.name, runtime, family, report, tolerance, verdict, device.emulated, latencies)
+    return VerifyResult(
+        name, device.name, runtime, family, report, tolerance, verdict, device.emulated, facts, latencies
+    )
 
 
 def replay(bundle: Bundle, name: str, device: Device, runtime: str | None = None) -> ParityReport:

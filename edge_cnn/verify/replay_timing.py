@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_cnn.core.protocols import Runtime
 from edge_cnn.device.agent import time_runs
-from edge_cnn.verify.agent_client import AgentRuntime
 
 BUDGET_US = 300_000.0
 MIN_RUNS, MAX_RUNS = 5, 100
 """Runs that are timed: as many as the budget holds, in these bounds."""
+
+
+@runtime_checkable
+class TimedThere(Protocol):
+    """A runtime behind a pipe that can measure at its other end."""
+
+    def time(self, inputs: Sequence[NDArray[Any]], *, warmup: int, repeats: int) -> NDArray[np.float64]:
+        """As `AgentRuntime.time`."""
+        ...
 
 
 def time_briefly(opened: Runtime, sample: NDArray[Any]) -> tuple[float, ...]:
@@ -33,7 +42,7 @@ def time_briefly(opened: Runtime, sample: NDArray[Any]) -> tuple[float, ...]:
 
 
 def _time(opened: Runtime, sample: NDArray[Any], repeats: int) -> NDArray[np.float64]:
-    if isinstance(opened, AgentRuntime):
+    if isinstance(opened, TimedThere):
         return opened.time((sample,), warmup=2, repeats=repeats)
     time_runs(opened, (sample,), 2)
     return time_runs(opened, (sample,), repeats)

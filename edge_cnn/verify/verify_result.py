@@ -8,6 +8,7 @@ from typing import Any
 from edge_cnn.core.errors import DeviceUnavailableError, ToleranceError
 from edge_cnn.core.tolerance import Tolerance
 from edge_cnn.verify.baseline_change import BaselineChange
+from edge_cnn.verify.device_facts import DeviceFacts
 from edge_cnn.verify.parity import ParityReport
 from edge_cnn.verify.tolerance_check import Verdict
 
@@ -23,6 +24,7 @@ class VerifyResult:
         tolerance: what `parity` was held against, if anything.
         verdict: passed or not, and why.
         emulated: an emulator ran it, so its times would say nothing.
+        facts: of the machine; None where no agent told them.
         latencies_us: of a few runs at batch 1, in microseconds; empty where nobody asked or an emulator ran them.
     """
 
@@ -34,6 +36,7 @@ class VerifyResult:
     tolerance: Tolerance | None
     verdict: Verdict
     emulated: bool = False
+    facts: DeviceFacts | None = None
     latencies_us: tuple[float, ...] = ()
 
     @property
@@ -58,6 +61,7 @@ class VerifyResult:
             "passed": self.passed,
             "reason": self.reason,
             "emulated": self.emulated,
+            "machine": self.facts.to_json() if self.facts else None,
             "output_sha256": parity.output_sha256 if parity else None,
             "tolerance": self.tolerance.to_json() if self.tolerance else None,
             "parity": parity.to_json() if parity else None,

@@ -160,7 +160,7 @@ def test_other_bits_from_the_same_file_version_and_kernels_are_a_regression(base
     assert main([*options, "--quiet"]) == 1
     out = capsys.readouterr().out
     assert out.count("REGRESSED") == 1
-    assert "other bits than in the baseline from the same file, runtime version and kernels" in out
+    assert "other bits than in the baseline from the same file, runtime version, kernels and CPU" in out
 
 
 def test_a_failed_check_is_no_baseline(wrong_path, tmp_path, capsys):

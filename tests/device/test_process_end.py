@@ -28,3 +28,11 @@ def test_the_words_of_two_ends_that_users_meet_most():
     assert describe_end(-9) == "SIGKILL: killed, most likely out of memory"
     assert describe_end(-4) == "SIGILL: the CPU lacks an instruction the runtime was built for"
     assert os.WTERMSIG(9) == signal.SIGKILL
+
+
+def test_a_shell_tells_a_signal_as_128_plus_its_number():
+    # `sh -c 'kill -SEGV $$'` under another shell; 255 and 200 are no signal's.
+    assert describe_end(139) == describe_end(-signal.SIGSEGV)
+    assert describe_end(137) == describe_end(-signal.SIGKILL)
+    assert describe_end(200) == "exit status 200"
+    assert describe_end(255) == "exit status 255"

@@ -8,6 +8,8 @@ from edge_cnn.core.bundle import Bundle
 from edge_cnn.core.errors import InputError, ToleranceError
 from edge_cnn.verify import replay as replay_module
 from edge_cnn.verify.baseline import baseline_of, check_samples, mean_absolute_lsb, read_baseline, samples_hash
+from edge_cnn.verify.baseline_comparison import compare_with_baseline
+from edge_cnn.verify.device_facts import DeviceFacts
 from edge_cnn.verify.replay import verify
 
 NAMES = ("model.tflite", "model-second.tflite")
@@ -96,6 +98,25 @@ def test_other_bits_of_another_runtime_version_are_told_and_no_regression(run, f
     assert change.reason == (
         "litert 1 -> 2: no other answer, largest difference from the host 0 -> 1 LSB, mean 0.000 -> 0.002 LSB"
     )
+
+
+def test_other_bits_on_another_cpu_are_told_and_no_regression(run, fake_bundle):
+    """Without VNNI some kernels saturate where others do not, and a CI has machines of both kinds."""
+    bits = iter(("0" * 64, "1" * 64, "2" * 64))
+    facts = iter((("avx2",), ("avx2", "avx512_vnni"), ("avx2",)))
+
+    def on_a_machine(report, bundle):
+        parity, features, digest = report.results[0].parity, next(facts), next(bits)
+        machine = DeviceFacts("x86_64", "3.11", "a CPU", 2, features, None, 0.0)
+        first = replace(report.results[0], facts=machine, parity=replace(parity, output_sha256=digest))
+        return replace(report, results=(first,)), bundle
+
+    baseline = baseline_of(*on_a_machine(run(), fake_bundle))
+    (change, *_) = compare_with_baseline(*on_a_machine(run(), fake_bundle), baseline)
+    assert change.status == "changed"
+    assert change.reason.startswith("another CPU (x86_64 avx2 -> x86_64 avx2 avx512_vnni): no other answer")
+    (change, *_) = compare_with_baseline(*on_a_machine(run(), fake_bundle), baseline)
+    assert change.status == "regressed"
 
 
 @pytest.mark.parametrize(("count", "status"), [(5, "changed"), (6, "regressed")])

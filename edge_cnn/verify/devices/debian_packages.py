@@ -54,13 +54,14 @@ def host_architecture() -> str:
     return _run(["dpkg", "--print-architecture"], os.environ, "dpkg").strip()
 
 
-def unpack_packages(names: Sequence[str], architecture: str, root: Path) -> list[str]:
-    """Download packages with all that they depend on and unpack them into `root`; nothing is installed on the host.
+def unpack_packages(names: Sequence[str], architecture: str, root: Path, *, dependencies: bool = True) -> list[str]:
+    """Download packages and unpack them into `root`; nothing is installed on the host.
 
     Args:
         names: of the packages.
         architecture: as Debian calls it; any, whatever the host is.
         root: an existing folder that gets the file system tree.
+        dependencies: with all that they depend on.
 
     Returns:
         The package files' names, "PACKAGE_VERSION_ARCHITECTURE.deb".
@@ -74,13 +75,13 @@ def unpack_packages(names: Sequence[str], architecture: str, root: Path) -> list
         raise DeviceUnavailableError(absent)
     # Beside the root, since /tmp may be too small.
     with tempfile.TemporaryDirectory(dir=root.parent, prefix=".apt-") as folder:
-        files = _download(names, architecture, Path(folder))
+        files = _download(names, architecture, Path(folder), dependencies)
         for file in files:
             _run(["dpkg", "-x", str(file), str(root)], os.environ, "dpkg -x")
         return [file.name for file in files]
 
 
-def _download(names: Sequence[str], architecture: str, folder: Path) -> list[Path]:
+def _download(names: Sequence[str], architecture: str, folder: Path, dependencies: bool) -> list[Path]:
     for part in ("lists/partial", "archives/partial"):
         (folder / part).mkdir(parents=True)
     (folder / "status").touch()
@@ -93,8 +94,9 @@ def _download(names: Sequence[str], architecture: str, folder: Path) -> list[Pat
     if not_fetched:
         # A mirror that is being updated contradicts itself for a moment; and one list of several may be dispensable.
         not_fetched = _update(apt, environment)
-    wanted = [*apt, "install", "--download-only", "--no-install-recommends", *names]
-    fetched = _start(wanted, environment)
+    what = ["install", "--download-only", "--no-install-recommends"] if dependencies else ["download"]
+    # "download" writes where it is started, "install" where it is configured to: to the same folder.
+    fetched = _start([*apt, *what, *names], environment, folder / "archives")
     if fetched.returncode != 0:
         raise _failure(fetched.stdout + fetched.stderr, architecture, not_fetched)
     files = sorted((folder / "archives").glob("*.deb"))
@@ -149,11 +151,14 @@ def _run(command: list[str], environment: Mapping[str, str], what: str) -> str:
     return result.stdout
 
 
-def _start(command: list[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+def _start(
+    command: list[str], environment: Mapping[str, str], folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
             command,
             env=environment,
+            cwd=folder,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -50,7 +50,7 @@ def _advice(said: str, pins: Sequence[str]) -> str:
     if any("No module named pip" in line for line in lines):
         return f"{sys.executable} has no pip; give it one with '{sys.executable} -m ensurepip' and run again"
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    reached = not any("NewConnectionError" in line or "Failed to establish" in line for line in lines)
+    reached = not any("connection broken by" in line for line in lines)
     detail = (errors or lines or ["it says nothing"])[-1]
     next_step = "see 'pip config list' for where it looks" if reached else "check the network"
     return f"pip cannot fetch {', '.join(pins)}: {detail}; {next_step}, and run again"

@@ -34,7 +34,7 @@ _SAID_OF_NETWORK = (
     "network is unreachable",
     "connection refused",
     "connection timed out",
-    "newconnectionerror",
+    "after connection broken by",
     "cannot connect to proxy",
     "max retries exceeded",
 )

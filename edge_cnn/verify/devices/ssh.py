@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from edge_cnn.core.artifact import Artifact
@@ -163,13 +164,16 @@ class _PersistentRuntime:
 
     def run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """As `Runtime.run`. Raises: DeviceFailedError: the agent died or hung; DeviceUnavailableError: out of reach."""
+        return self._device.persist(lambda: self._loaded().run(inputs))
 
-        def once() -> list[NDArray[Any]]:
-            if not self._device.holds(self._opened):
-                self._opened = self._load()
-            return self._opened.run(inputs)
+    def time(self, inputs: Sequence[NDArray[Any]], *, warmup: int, repeats: int) -> NDArray[np.float64]:
+        """As `AgentRuntime.time`. Raises: as `run`."""
+        return self._device.persist(lambda: self._loaded().time(inputs, warmup=warmup, repeats=repeats))
 
-        return self._device.persist(once)
+    def _loaded(self) -> AgentRuntime:
+        if not self._device.holds(self._opened):
+            self._opened = self._load()
+        return self._opened
 
     def kernels(self) -> Kernels:
         return self._kernels

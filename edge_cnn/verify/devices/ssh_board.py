@@ -69,7 +69,6 @@ class SshBoard:
         if not self.state["environment"]:
             on_step(2, 4, f"installing {', '.join(self.requirements)}")
             self._install(on_step)
-        on_step(4, 4, "ready")
 
     def agent_command(self) -> tuple[str, ...]:
         """Starts the agent, its stdin and stdout the pipe."""

@@ -42,10 +42,12 @@ class DeviceKind:
     preparation_of: Callable[[str], Preparation] | None = None
 
 
+LOCAL = "local"
+
 DEVICE_KINDS: dict[str, DeviceKind] = {
     kind.name: kind
     for kind in (
-        DeviceKind("local", "local[:RUNTIME]", "this machine, in a child process", parse_local),
+        DeviceKind(LOCAL, "local[:RUNTIME]", "this machine, in a child process", parse_local),
         DeviceKind("venv", "venv:PATH[:RUNTIME]", "another virtual environment on this machine", parse_environment),
         DeviceKind("ssh", SSH_FORM, "a board over SSH", parse_ssh, preparation_of=SshPreparation),
         DeviceKind(AARCH64.name, form(AARCH64), "64-bit ARM Linux under QEMU", parse_aarch64, EmulatedLinux(AARCH64)),
@@ -85,6 +87,24 @@ def find_kind(name: str) -> DeviceKind:
         raise InputError(f"unknown device {name!r}; known forms: {FORMS}") from None
 
 
+def find_preparation(text: str) -> Preparation:
+    """How a DEVICE is made ready: a kind's name, or a place that makes itself ready at its first use anyway.
+
+    Raises:
+        InputError: no such device, or one that needs nothing.
+    """
+    name, colon, _ = text.partition(":")
+    kind = find_kind(name)
+    if kind.preparation_of is not None:
+        kind.parse(text, text.partition(":")[2], LIMIT_S)
+        return kind.preparation_of(text)
+    if kind.preparation is None:
+        raise InputError(f"device {text!r} needs no set-up here; use it as {kind.form}")
+    if colon:
+        raise InputError(f"{text!r} cannot be set up by itself; set up all of it: edge-cnn devices setup {name}")
+    return kind.preparation
+
+
 def parse_device(text: str, *, limit_s: float = LIMIT_S) -> Device:
     """DEVICE as users type it -> a device; nothing is started yet.
 
@@ -120,4 +140,4 @@ def ready_devices() -> list[str]:
         for kind in DEVICE_KINDS.values()
         if kind.preparation is not None and not kind.opt_in and kind.preparation.missing() is None
     ]
-    return ["local", *prepared]
+    return [LOCAL, *prepared]

@@ -107,8 +107,9 @@ def _figures(result: VerifyResult, parity: ParityReport) -> str:
         ("computed bits, SHA-256", parity.output_sha256[:12]),
     ]
     rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in pairs)
+    where = f'<p class="soft">Machine: {escape(result.facts.in_words())}</p>' if result.facts else ""
     why = f'<p class="soft">Tolerance: {escape(result.tolerance.reason)}.</p>' if result.tolerance else ""
-    return f"<dl>{rows}</dl>{why}"
+    return f"<dl>{rows}</dl>{where}{why}"
 
 
 def _accuracy(share: float, interval: tuple[float, float]) -> str:

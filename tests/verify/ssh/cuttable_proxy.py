@@ -46,6 +46,9 @@ class CuttableProxy:
             self._frozen = True
 
     def close(self) -> None:
+        # Closing alone would leave the thread that waits in `accept` to take one connection more.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self.cut()
 

@@ -2,12 +2,14 @@
 
 import fcntl
 import hashlib
+import json
 import os
 import subprocess
 
 import numpy as np
 import pytest
 
+from edge_cnn.cli.main import main
 from edge_cnn.core.errors import DeviceUnavailableError
 from edge_cnn.verify.devices import board_wheels
 from edge_cnn.verify.devices.device_side import device_side_files, fingerprint
@@ -63,6 +65,19 @@ def test_the_first_use_brings_sources_and_an_environment_and_the_second_nothing(
         assert (sources(ready_board) / name).read_bytes() == data
     assert find_kind("ssh").preparation_of(board.device).missing() is None
     assert set_up(board.device) == ["logging in"]
+
+
+def test_the_command_line_makes_a_board_ready_and_tells_its_steps(bare_board, capsys):
+    board = bare_board()
+    assert main(["devices", "setup", board.device, "--json"]) == 0
+    captured = capsys.readouterr()
+    assert f"setting up {board.device} 2/4: copying edge_cnn" in captured.err.splitlines()
+    (row,) = json.loads(captured.out)["devices"]
+    assert (row["name"], row["ready"]) == (board.device, True)
+    assert main(["devices", "setup", board.device.replace(str(board.port), "0")]) == 2
+    board.stop()
+    assert main(["devices", "setup", board.device]) == 3
+    assert "refuses connections" in capsys.readouterr().err
 
 
 def test_nothing_temporary_stays_on_the_board(ready_board):
