@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_cnn.core.artifact import Artifact
-from edge_cnn.core.errors import ModelError, RuntimeUnavailableError
+from edge_cnn.core.errors import EdgeCnnError, ModelError, RuntimeUnavailableError
+from edge_cnn.device.onnx_accelerators import ACCELERATORS, OnnxAccelerator, open_session
 
 _KERNEL = "_kernel_time"
 _LOG_FATAL_ONLY = 4
@@ -61,49 +62,58 @@ def profile_operators(
 
     Raises:
         RuntimeUnavailableError: this runtime has no profiler for Python.
+        AcceleratorUnavailableError: the accelerator is not there.
         ModelError: the runtime refuses the file, or its profile has nothing about operators.
     """
-    if runtime not in _PROFILERS:
+    if runtime not in _PROFILED:
         raise RuntimeUnavailableError(
-            f"{runtime} tells no times of operators through its Python interface; runtimes that do: "
-            f"{', '.join(_PROFILERS)}"
+            f"{runtime} tells no times of operators through its Python interface; ONNX Runtime does, for .onnx files"
         )
-    events = _PROFILERS[runtime](artifact, inputs, threads, warmup + repeats)
+    events = _onnxruntime_events(artifact, _PROFILED[runtime], inputs, threads, warmup + repeats)
     return operator_times(events, warmup=warmup, artifact=artifact.name)
 
 
+_PROFILED: dict[str, OnnxAccelerator | None] = {"onnxruntime": None, **ACCELERATORS}
+"""RUNTIME -> its accelerator, of ONNX Runtime, whose profiler Python can start and read.
+
+LiteRT, tflite-runtime and TFLite Micro profile in C++ only: their Python packages have no call that returns a profile.
+"""
+
+
 def _onnxruntime_events(
-    artifact: Artifact, inputs: Sequence[NDArray[Any]], threads: int, runs: int
+    artifact: Artifact, accelerator: OnnxAccelerator | None, inputs: Sequence[NDArray[Any]], threads: int, runs: int
 ) -> list[dict[str, Any]]:
     import onnxruntime  # pyright: ignore[reportMissingTypeStubs]  # ships none
 
     library: Any = onnxruntime
     with tempfile.TemporaryDirectory() as folder:
-        options = library.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = _LOG_FATAL_ONLY
-        options.enable_profiling = True
-        options.profile_file_prefix = str(Path(folder) / "profile")
+
+        def new_options() -> Any:
+            options = library.SessionOptions()
+            options.intra_op_num_threads = threads
+            options.inter_op_num_threads = 1
+            options.log_severity_level = _LOG_FATAL_ONLY
+            options.enable_profiling = True
+            options.profile_file_prefix = str(Path(folder) / "profile")
+            return options
+
         try:
-            session = library.InferenceSession(artifact.data, options, providers=["CPUExecutionProvider"])
+            if accelerator is None:
+                session = library.InferenceSession(artifact.data, new_options(), providers=["CPUExecutionProvider"])
+            else:
+                session = open_session(library, artifact, accelerator, new_options)
             feeds = dict(zip((t.name for t in session.get_inputs()), inputs, strict=True))
             for _ in range(runs):
                 session.run(None, feeds)
             return json.loads(Path(session.end_profiling()).read_bytes())
+        except EdgeCnnError:
+            raise
         # ONNX Runtime's own exceptions have no common public base.
         except Exception as error:
             detail = " ".join(str(error).split())
             raise ModelError(
                 f"onnxruntime cannot profile {artifact.name}: {detail}; see 'edge-cnn inspect {artifact.name}'"
             ) from error
-
-
-_PROFILERS: dict[str, Callable[[Artifact, Sequence[NDArray[Any]], int, int], list[dict[str, Any]]]] = {
-    "onnxruntime": _onnxruntime_events,
-}
-"""RUNTIME -> function to its events in Chrome's trace format. LiteRT, tflite-runtime and TFLite Micro profile in C++
-only: their Python packages have no call that returns a profile."""
 
 
 def operator_times(events: Sequence[dict[str, Any]], *, warmup: int, artifact: str) -> list[OperatorTime]:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from edge_cnn.core.artifact import Artifact
-from edge_cnn.core.errors import ModelError, RuntimeUnavailableError
+from edge_cnn.core.errors import AcceleratorUnavailableError, ModelError, RuntimeUnavailableError
 from edge_cnn.device.operator_times import OperatorTime, operator_times, profile_operators
 
 
@@ -54,7 +54,13 @@ def test_a_file_that_onnx_runtime_refuses_is_refused():
         profile_operators(Artifact("cut.onnx", "onnx", b"\x08\x09"), "onnxruntime", (), threads=1, warmup=0, repeats=1)
 
 
-@pytest.mark.parametrize("runtime", ["litert", "litert-ref", "tflite-runtime"])
-def test_a_runtime_that_tells_none_is_named_with_those_that_do(runtime):
-    with pytest.raises(RuntimeUnavailableError, match=f"{runtime} tells no times .*: onnxruntime"):
+@pytest.mark.parametrize("runtime", ["litert", "litert-ref", "tflite-runtime", "tflm", "tosa-ref"])
+def test_a_runtime_that_tells_none_is_named_with_the_one_that_does(runtime):
+    with pytest.raises(RuntimeUnavailableError, match=f"{runtime} tells no times .* ONNX Runtime does"):
         profile_operators(Artifact("m.tflite", "tflite", b""), runtime, (), threads=1, warmup=0, repeats=1)
+
+
+def test_an_accelerator_that_is_not_there_is_never_profiled_on_the_cpu_instead(artifacts):
+    image = np.zeros((1, 1, 28, 28), np.float32)
+    with pytest.raises(AcceleratorUnavailableError):
+        profile_operators(artifacts["float32.onnx"], "onnxruntime-cuda", (image,), threads=1, warmup=0, repeats=1)

@@ -134,9 +134,9 @@ sys.exit(agent.main())
 @pytest.mark.parametrize(
     ("way", "words"),
     [
-        ("SIGSEGV", "ended the agent on 'board' with SIGSEGV"),
-        ("SIGILL", "ended the agent on 'board' with SIGILL"),
-        ("out of memory", "(std::bad_alloc)"),
+        ("SIGSEGV", "ended the agent on 'board' with SIGSEGV: "),
+        ("SIGILL", "ended the agent on 'board' with SIGILL: the CPU lacks an instruction"),
+        ("out of memory", "with SIGABRT: the runtime's native code gave up (std::bad_alloc)"),
         ("hang", "hung on 'board' for more than 3 s and was stopped"),
     ],
 )
@@ -168,5 +168,5 @@ def test_a_file_that_crashes_this_python_costs_a_child_and_not_this_process(fake
 
     monkeypatch.setattr(replay_module, "parse_device", parse_dying)
     died, fine = verify(path, "local:litert").results
-    assert "ended the agent on 'local:litert' with SIGSEGV" in died.reason
+    assert "ended the agent on 'local:litert' with SIGSEGV: " in died.reason
     assert fine.passed, fine.reason
