@@ -58,8 +58,9 @@ class TosaGraph:
                     converter.tflite_flatbuffer_to_tosa_mlir(model, mlir)
                 except (RuntimeError, ValueError) as error:
                     raise self._refusal(f"{error} {native_lines()}") from error
-            options = ["--tosa-serialize", f"--tosa-flatbuffer-filename={serialized}", "-o", "/dev/null"]
-            command = [str(_tosa_opt()), *options, mlir]
+            # TOSA's integers have no sign of their own; its operators say how they take them.
+            passes = ["--tosa-convert-integer-type-to-signless", "--tosa-serialize"]
+            command = [str(_tosa_opt()), *passes, f"--tosa-flatbuffer-filename={serialized}", "-o", "/dev/null", mlir]
             try:
                 child = subprocess.run(command, capture_output=True, text=True, check=False, timeout=CONVERSION_LIMIT_S)
             except subprocess.TimeoutExpired as error:

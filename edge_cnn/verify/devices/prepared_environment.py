@@ -91,7 +91,6 @@ class PreparedEnvironment:
                 reached, there is no space, or the runtime does not load.
         """
         if self.missing() is None:
-            on_step(1, 1, "ready")
             return
         self._check_wheels()
         try:
@@ -104,14 +103,9 @@ class PreparedEnvironment:
                 shutil.rmtree(making, ignore_errors=True)
         except OSError as error:
             raise self._failed(f"{error.filename}: {error.strerror}", "see to that folder") from error
-        on_step(self._steps, self._steps, "ready")
-
-    @property
-    def _steps(self) -> int:
-        return 3 if self.addition is None else 4
 
     def _make(self, making: Path, on_step: OnStep) -> None:
-        steps = self._steps
+        steps = 3 if self.addition is None else 4
         on_step(0, steps, f"a virtual environment for {self.name}")
         self._run([sys.executable, "-m", "venv", str(making)])
         on_step(1, steps, f"pip install {' '.join(self.requirements)}, about {self.megabytes} MB")
