@@ -78,7 +78,8 @@ def finetune(
     held_codes, held_targets = join(new.holdout, old.holdout)
     standardization = fit_standardization(train_codes, embedder.to_real)
     quantization, memory = embedder.split.info.embedding.quantization, config.training.settings.memory
-    rows, held = (open_rows(part, quantization, standardization, memory // 2) for part in (train_codes, held_codes))
+    rows = open_rows(train_codes, quantization, standardization, memory)
+    held = open_rows(held_codes, quantization, standardization, memory // 8)
     own = to_parameters(standardization.head_to_standardized(embedder.split.head))
     is_new = np.arange(len(targets)) < len(new.train_rows)
     predicted = predict_gain(rows, targets, is_new, own, config.training, rng, classifier.threads)
