@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge_cnn.core.errors import InputError
-from edge_cnn.device.embedding_rows import CodeRows, DenseRows, dense_rows
+from edge_cnn.device.embedding_rows import CodeRows, dense_rows
 from edge_cnn.device.head_problem import HeadProblem
 from edge_cnn.device.head_training import TrainingConfig, balancing_weights, train_head
 from edge_cnn.device.optimizers.curvature import smoothness
@@ -169,7 +169,8 @@ def test_the_default_step_never_counts_as_divergence(name, seed):
 
 def test_auto_chooses_by_size_and_memory():
     def chosen(samples: int, features: int, classes: int, **settings) -> str:
-        rows = DenseRows(np.broadcast_to(np.float32(0), (samples, features + 1)))
+        codes, one = np.broadcast_to(np.int8(0), (samples, features)), np.ones(features, np.float32)
+        rows = CodeRows(codes, None, one, one)
         problem = HeadProblem(rows, np.zeros(samples, np.int64), np.zeros((classes, features + 1), np.float32), 1e-3)
         return choose_optimizer("auto", problem, OptimizerSettings(**settings))
 

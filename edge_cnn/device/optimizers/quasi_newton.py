@@ -41,13 +41,13 @@ def quasi_newton_descent(
 ) -> Iterator[Pass]:
     """One pass is one iteration, or the warm-up; nothing is random, a given learning rate of no use."""
     del rng
-    warmed: Pass | None = None
+    warm_up: list[Pass] = []
     if problem.rows.samples >= 2 * WARM_LEAST and problem.rows.samples * problem.rows.width >= LARGE_VALUES:
-        for warmed in _descend(_part(problem), start, replace(settings, passes=WARM_ITERATIONS)):
-            pass
-    if warmed is None:
+        warm_up = list(_descend(_part(problem), start, replace(settings, passes=WARM_ITERATIONS)))
+    if not warm_up:
         yield from _descend(problem, start, settings)
         return
+    warmed = warm_up[-1]
     yield warmed
     if settings.passes > 1:
         for done in _descend(problem, warmed.parameters, replace(settings, passes=settings.passes - 1)):
