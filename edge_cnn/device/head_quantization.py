@@ -22,6 +22,10 @@ LEAST_RANGE = 0.01
 BIAS_LIMIT = 2**30
 """Largest code of an int32 bias: kernels add the products to it in 32 bits."""
 
+SMALLEST_NORMAL = 2.0**-126
+"""Of float32. Not from np.finfo, which computes with subnormals and warns where a runtime has made the processor flush
+them to zero, as tflite-runtime's wheels for ARM do when they are imported."""
+
 LOGITS_FLOOR = -8.0
 """Centred logits sum to 0, so the best one is never negative and what lies under the floor is e^8 times less likely:
 the codes that such values would take are better spent on the classes that compete."""
@@ -47,7 +51,7 @@ def quantize_weights(
     limit = min(int(np.iinfo(dtype).max), 2**15 - 1)
     peaks = np.abs(weights).max(axis=1) if per_channel else np.abs(weights).max(keepdims=True).reshape(1)
     # A class with all weights 0 still needs a positive scale.
-    scales = np.maximum(peaks / limit, np.finfo(np.float32).tiny * 2**20)
+    scales = np.maximum(peaks / limit, SMALLEST_NORMAL * 2**20)
     if least_scales is not None:
         scales = np.maximum(scales, least_scales if per_channel else least_scales.max())
     scales = scales.astype(np.float32)
