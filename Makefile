@@ -1,6 +1,6 @@
 # make demo   builds .venv and walks the whole road on real digits
 # make test   builds .venv and passes every test that this machine can run
-# make setup | check | bench | device-envs | devices | clean
+# make setup | check | bench | bench-head | device-envs | devices | clean
 # Needs Python 3.11 to 3.13, make, and PyPI; not a Mac with Intel. PYTHON=python3.12 chooses another interpreter.
 
 PYTHON ?= python3
@@ -21,7 +21,7 @@ export CHECK_PYTHON
 # What `make test` runs the firmware suite on beside this machine; about 1 GB in the user's cache folder.
 DEVICES ?= qemu-aarch64 qemu-armhf tflm tosa
 
-.PHONY: setup demo test check bench device-envs devices clean
+.PHONY: setup demo test check bench bench-head device-envs devices clean
 
 setup: .venv/.ready
 
@@ -72,6 +72,10 @@ check: setup
 
 bench: setup
 	$(BIN)/python tests/benchmarks/run.py
+
+# Minutes of its own: it trains the peers too. With EDGE_CNN_DATA also on real embeddings.
+bench-head: setup
+	$(BIN)/python tests/benchmarks/head_training.py
 
 clean:
 	rm -rf .venv .venv-device .venv-tflite demo-out .coverage .coverage.* .pytest_cache .ruff_cache .import_linter_cache

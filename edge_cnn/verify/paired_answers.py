@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_cnn.verify.confidence_interval import wilson_interval
+from edge_cnn.core.confidence_interval import wilson_interval
 from edge_cnn.verify.mcnemar import mcnemar_p_value
 
 SIGNIFICANT = 0.05

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 from edge_cnn.core.artifact import ONNX, TFLITE
+from edge_cnn.core.confidence_interval import Z_95
 from edge_cnn.core.tolerance import Tolerance, default_tolerances
 from edge_cnn.verify import tolerance_check as check
-from edge_cnn.verify.confidence_interval import Z_95
 from edge_cnn.verify.paired_answers import SIGNIFICANT
 
 _RECORDED_BY = {TFLITE: "litert-ref", ONNX: "ort-cpu"}

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from edge_cnn.verify.confidence_interval import wilson_interval
+from edge_cnn.core.confidence_interval import wilson_interval
 from edge_cnn.verify.mcnemar import mcnemar_p_value
 from edge_cnn.verify.paired_answers import PairedAnswers, answers, paired_answers
 from edge_cnn.verify.sqnr import sqnr_db
