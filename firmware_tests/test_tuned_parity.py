@@ -16,7 +16,7 @@ SAMPLES = 300
 
 @pytest.fixture(scope="session")
 def tune(bundle_path, tmp_path_factory):
-    """key, as "int8.tflite" -> (the artifact before, our bundle with it alone, tuned once a session on other writers)."""
+    """Key such as "int8.tflite" -> (the artifact before, our bundle with it alone, tuned on other writers)."""
     from edge_cnn.host.datasets import load_dataset
 
     @functools.cache
