@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from edge_cnn.cli.class_options import WantedClasses, class_options
 from edge_cnn.cli.console import PATH, Console, Progress, common_options, table
 from edge_cnn.cli.model_options import model_options
 from edge_cnn.cli.output_path import check_file
@@ -27,6 +28,7 @@ from edge_cnn.device.image_files import read_data
 @click.option("--out", type=PATH, required=True, help="New file, of the same format as MODEL.")
 @click.option("--holdout", type=float, default=0.2, show_default=True, help="Share of the samples held out.")
 @click.option("--replay", type=PATH, help="Samples of the old task, against forgetting; default: the bundle's own.")
+@class_options
 @click.option("--epochs", type=int, default=100, show_default=True, help="Passes over the data at most.")
 @click.option("--batch-size", type=int, default=32, show_default=True, help="Samples a step.")
 @click.option("--learning-rate", type=float, help="Step size on standardized features; default: from the curvature.")
@@ -41,6 +43,7 @@ def command(
     out: Path,
     holdout: float,
     replay: Path | None,
+    classes: WantedClasses,
     epochs: int,
     batch_size: int,
     learning_rate: float | None,
@@ -58,17 +61,19 @@ def command(
     config = FinetuneConfig(holdout, console.seed, SgdConfig(epochs, batch_size, learning_rate, momentum, l2, patience))
     classifier = open_model()
     skipped: list[Path] = []
+    named = _named_data(data)
+    names = classes.names(classifier.labels, data if named is None else named.class_names)
 
     def read(path: Path) -> LabelledImages:
-        named = _named_data(path)
-        if named is not None:
-            return named
-        return read_data(
-            path,
-            classifier.image_shape,
-            classifier.labels,
-            lambda file, reason: (skipped.append(file), console.note(f"skipped: {reason}"))[0],
-        )
+        samples = _named_data(path)
+        if samples is None:
+            samples = read_data(
+                path,
+                classifier.image_shape,
+                classes.readable(classifier.labels, names),
+                lambda file, reason: (skipped.append(file), console.note(f"skipped: {reason}"))[0],
+            )
+        return classes.select(samples, names, console.note)
 
     samples = read(data)
     old = read(replay) if replay else None
@@ -94,6 +99,7 @@ def command(
             samples.labels,
             config=config,
             replay=old,
+            class_names=names,
             on_batch=lambda done, _total: embedded(done),
             on_epoch=on_epoch,
         )
@@ -107,6 +113,7 @@ def command(
         "out": str(out) if result.improved else None,
         "skipped": [str(path) for path in skipped],
         "left_out": _left_out(classifier),
+        "classes": list(result.classifier.labels),
     }
     console.result(document, _summary(result, out))
     result.check()

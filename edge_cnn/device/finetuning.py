@@ -13,6 +13,8 @@ from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.core.samples import ReplaySamples
 from edge_cnn.device.certificate import Certificate, loss_gap_bound
+from edge_cnn.device.changed_classes import with_classes
+from edge_cnn.device.class_imprinting import imprint_classes
 from edge_cnn.device.classifier import Classifier
 from edge_cnn.device.embedding import Embedder
 from edge_cnn.device.finetune_result import Accuracies, FinetuneConfig, FinetuneResult
@@ -32,6 +34,7 @@ def finetune(
     *,
     config: FinetuneConfig | None = None,
     replay: LabelledImages | None = None,
+    class_names: Sequence[str] | None = None,
     on_batch: Callable[[int, int], None] = lambda _done, _total: None,
     on_epoch: Callable[[EpochLoss], None] = lambda _: None,
 ) -> FinetuneResult:
@@ -40,17 +43,23 @@ def finetune(
     Args:
         classifier: int8 or float, with a fully-connected head.
         images: uint8 pixels (n, height, width, channels), or float model inputs.
-        labels: class indices (n,) or class names; every class must be known to the model.
+        labels: class indices (n,) or class names; every class must be known to the model, or among `class_names`.
         config: settings.
         replay: labelled samples of the old task; by default the embeddings that the bundle stores.
+        class_names: the classes that the tuned model shall have, in this order; by default those that it has. Class
+            indices in `labels` are places among these.
         on_batch: told (images done, images in all) while embedding.
         on_epoch: told of each epoch.
 
     Raises:
         DataError: too few samples, one class only, unknown labels, wrong shapes, NaN.
+        InputError: `class_names` make no classifier.
         NoHeadError, ModelError: the file cannot be tuned.
     """
     config = config or FinetuneConfig()
+    base, known = classifier.artifact, classifier.labels
+    if class_names is not None:
+        classifier = with_classes(classifier, class_names)
     indices = label_indices(labels, classifier.labels)
     check_samples(images, indices)
     embedder = Embedder(classifier)
@@ -67,7 +76,8 @@ def finetune(
     held, held_targets = join(new.holdout, old.holdout)
     standardization = fit_standardization(embeddings)
     z = standardization.apply(embeddings)
-    start = standardization.head_to_standardized(embedder.split.head)
+    added = [index for index, name in enumerate(classifier.labels) if name not in known]
+    start = imprint_classes(standardization.head_to_standardized(embedder.split.head), z, targets, added)
     trained = train_head(start, z, targets, config.sgd, rng, (standardization.apply(held), held_targets), on_epoch)
     head = standardization.head_to_raw(trained.head)
     merged = merge_head(classifier.artifact, head, relevant_range(head.logits(np.concatenate([embeddings, held]))))
@@ -78,7 +88,7 @@ def finetune(
         head,
         embedder,
         ReplaySamples(indices[new.train_rows], {merged.name: codes[new.train_rows]}),
-        _provenance(classifier.artifact, LabelledImages(images, indices, classifier.labels), config, optimizer),
+        _provenance(base, LabelledImages(images, indices, classifier.labels), config, optimizer),
     )
     meant = np.maximum(head.logits(new.holdout[0]), LOGITS_FLOOR)
     logit_error = np.maximum(file_logits(merged, classifier, images[new.holdout_rows]), LOGITS_FLOOR) - meant

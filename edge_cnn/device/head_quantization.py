@@ -22,6 +22,9 @@ LEAST_RANGE = 0.01
 BIAS_LIMIT = 2**30
 """Largest code of an int32 bias: kernels add the products to it in 32 bits."""
 
+FLOAT_FLOOR = -1e4
+"""Bias of a class that is not taught yet: no logit of a real network is lower, and float16 holds it."""
+
 LOGITS_FLOOR = -8.0
 """Centred logits sum to 0, so the best one is never negative and what lies under the floor is e^8 times less likely:
 the codes that such values would take are better spent on the classes that compete."""

@@ -73,7 +73,7 @@ def head_patches(
     else:
         patches += _bias_patches(model, layout, layout.bias, bias, params)
     changes = [p for p in patches if bytes(model.data[p.span[0] : p.span[1]]) != p.content]
-    _check_unshared(model, layout, changes)
+    check_unshared(model, layout, changes)
     return changes
 
 
@@ -205,8 +205,12 @@ def _check_negligible(layout: HeadLayout, bias: NDArray[np.float64], low: float,
         )
 
 
-def _check_unshared(model: TfliteModel, layout: HeadLayout, changes: list[Patch]) -> None:
-    """Files save space by keeping equal bytes once; then a change for one tensor would change another."""
+def check_unshared(model: TfliteModel, layout: HeadLayout, changes: list[Patch]) -> None:
+    """Files save space by keeping equal bytes once; then a change for one tensor would change another.
+
+    Raises:
+        ModelError: a change would reach another tensor.
+    """
     for index, patch in enumerate(changes):
         owners = {p.tensor for p in changes if p.span == patch.span and p.content == patch.content}
         clashing = [p for p in changes[:index] if _overlap(p.span, patch.span) and p.tensor not in owners]

@@ -51,6 +51,15 @@ def read_tflite_metadata(artifact: Artifact) -> tuple[tuple[str, ...] | None, No
     return _labels(artifact, subgraph), _normalization(subgraph, model.inputs[0]) if model.inputs else None
 
 
+def label_file_names(model: TfliteModel) -> tuple[str, ...]:
+    """Names in the archive of the label files of output 0; none where the metadata names none or is malformed."""
+    try:
+        subgraph = _subgraph_metadata(model)
+        return tuple(_label_files(subgraph)) if subgraph is not None else ()
+    except ModelError:
+        return ()
+
+
 def _subgraph_metadata(model: TfliteModel) -> Table | None:
     for name, buffer in model.metadata:
         span = model.buffers[buffer]

@@ -67,3 +67,6 @@ CONV_2D_OPTIONS = 1
 
 FULLY_CONNECTED_OPTIONS = 8
 """Number of FullyConnectedOptions in the union BuiltinOptions."""
+
+RESHAPE_OPTIONS = 17
+"""Number of ReshapeOptions in the union BuiltinOptions."""
