@@ -11,6 +11,8 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +81,38 @@ def onnx_cpu_int8(exported: Path) -> Artifact:
 @pytest.fixture(scope="session")
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with model.keras, training.json, model.edgecnn and cpu.edgecnn."""
+    return _kept(
+        request,
+        tmp_path_factory,
+        "edge_cnn_exported",
+        lambda made: _train_and_export(made, *request.getfixturevalue("digits_split")),
+    )
+
+
+@pytest.fixture(scope="session")
+def eight_digits_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle as `bundle_path`, of a network that was trained without the digits 8 and 9 and has no such classes."""
+
+    def make(made: Path) -> None:
+        parts = [part.select(part.labels < 8) for part in request.getfixturevalue("digits_split")]
+        _train_and_export(made, *(replace(part, class_names=part.class_names[:8]) for part in parts))
+
+    return _kept(request, tmp_path_factory, "edge_cnn_eight_digits", make) / "model.edgecnn"
+
+
+def _kept(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    name: str,
+    make: Callable[[Path], None],
+) -> Path:
+    """The folder that `make` fills, from the cache where the sources are the same."""
     keeper = getattr(request.config, "cache", None)  # None with -p no:cacheprovider
-    cache = keeper.mkdir("edge_cnn_exported") if keeper else tmp_path_factory.mktemp("exported")
+    cache = keeper.mkdir(name) if keeper else tmp_path_factory.mktemp("exported")
     folder = cache / _fingerprint()
     if not folder.is_dir():
         made = tmp_path_factory.mktemp("making")
-        _train_and_export(made, *request.getfixturevalue("digits_split"))
+        make(made)
         _keep(made, folder)
     return folder
 

@@ -12,6 +12,7 @@ import click
 
 from edge_cnn.core.errors import InputError
 from edge_cnn.core.labelled_images import LabelledImages
+from edge_cnn.device.class_change import change_classes
 from edge_cnn.device.data_classes import new_classes, of_classes
 
 
@@ -35,7 +36,7 @@ class WantedClasses:
             data: the file or folder that it is tuned with, or the classes of a data set.
 
         Raises:
-            InputError: a class to keep is not one of the model's.
+            InputError: a class to keep is not one of the model's, or the classes make no classifier.
             DataError: the data cannot be read.
         """
         if not self.add and self.keep is None:
@@ -46,10 +47,11 @@ class WantedClasses:
                 f"--keep-classes: {unknown[0]!r} is not one of the model's classes {', '.join(known)}; name these"
             )
         kept = tuple(name for name in known if self.keep is None or name in self.keep)
-        if not self.add:
-            return kept
-        found = new_classes(data, known) if isinstance(data, Path) else data
-        return kept + tuple(name for name in found if name not in known)
+        if self.add:
+            found = new_classes(data, known) if isinstance(data, Path) else data
+            kept += tuple(name for name in found if name not in known)
+        # Before the samples are read, which may take long.
+        return change_classes(known, kept).labels
 
     def readable(self, known: tuple[str, ...], names: tuple[str, ...] | None) -> tuple[str, ...]:
         """The labels that samples may have: the model's and the new ones."""

@@ -26,7 +26,8 @@ from edge_cnn.device.tflite_head_layout import FLOATS, HeadLayout, read_constant
 from edge_cnn.device.tflite_head_patches import Patch, check_unshared
 from edge_cnn.device.tflite_head_search import find_head
 from edge_cnn.device.tflite_label_file import join_archive, label_lines, split_archive
-from edge_cnn.device.tflite_metadata import label_file_names
+from edge_cnn.device.tflite_label_writing import LABELS_FILE, name_label_file
+from edge_cnn.device.tflite_metadata import ENTRY, label_file_names
 from edge_cnn.device.tflite_schema import RESHAPE_OPTIONS
 from edge_cnn.device.tflite_tensor import Tensor
 
@@ -56,9 +57,11 @@ def resize_tflite_head(artifact: Artifact, change: ClassChange) -> Artifact:
     resizing = _Resizing(model, layout, change)
     resizing.resize_parameters()
     resizing.resize_shapes()
-    names = label_file_names(model)
-    members |= {name: label_lines(change.labels) for name in names if name in members}
-    return replace(artifact, data=join_archive(bytes(resizing.appendix.data), members))
+    data, names = bytes(resizing.appendix.data), label_file_names(model)
+    if not names and not any(name == ENTRY for name, _ in model.metadata):
+        data, names = name_label_file(data), (LABELS_FILE,)
+    members |= dict.fromkeys(names, label_lines(change.labels))
+    return replace(artifact, data=join_archive(data, members))
 
 
 class _Resizing:
