@@ -1,6 +1,6 @@
 # make demo   builds .venv and walks the whole road on real digits
 # make test   builds .venv and passes every test that this machine can run
-# make setup | check | bench | device-envs | clean
+# make setup | check | bench | bench-head | device-envs | clean
 # Needs Python 3.11 to 3.13, make, and PyPI; not a Mac with Intel. PYTHON=python3.12 chooses another interpreter.
 
 PYTHON ?= python3
@@ -18,7 +18,7 @@ if (sys.platform, platform.machine()) == ("darwin", "x86_64"):
 endef
 export CHECK_PYTHON
 
-.PHONY: setup demo test check bench device-envs clean
+.PHONY: setup demo test check bench bench-head device-envs clean
 
 setup: .venv/.ready
 
@@ -63,6 +63,10 @@ check: setup
 
 bench: setup
 	$(BIN)/python tests/benchmarks/run.py
+
+# Minutes of its own: it trains the peers too. With EDGE_CNN_DATA also on real embeddings.
+bench-head: setup
+	$(BIN)/python tests/benchmarks/head_training.py
 
 clean:
 	rm -rf .venv .venv-device .venv-tflite demo-out .coverage .coverage.* .pytest_cache .ruff_cache .import_linter_cache

@@ -1,4 +1,4 @@
-"""`edge-cnn finetune`: last-layer gradient descent on the device, written back into the same file format."""
+"""`edge-cnn finetune`: the last layer is trained on the device, written back into the same file format."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from edge_cnn.cli.console import PATH, Console, Progress, common_options, table
 from edge_cnn.cli.model_options import model_options
 from edge_cnn.cli.output_path import check_file
 from edge_cnn.core.bundle import SUFFIX
+from edge_cnn.core.errors import InputError
 from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.device.classifier import Classifier
 from edge_cnn.device.finetune_result import FinetuneConfig, FinetuneResult
 from edge_cnn.device.finetuning import finetune
-from edge_cnn.device.head_training import EpochLoss, SgdConfig
+from edge_cnn.device.head_training import EpochLoss, TrainingConfig
 from edge_cnn.device.image_files import read_data
+from edge_cnn.device.linear_probe import PredictedGain
+from edge_cnn.device.optimizers.optimizer import OptimizerSettings
+from edge_cnn.device.optimizers.table import AUTO, OPTIMIZERS
 
 
 @click.command("finetune")
@@ -29,12 +33,19 @@ from edge_cnn.device.image_files import read_data
 @click.option("--holdout", type=float, default=0.2, show_default=True, help="Share of the samples held out.")
 @click.option("--replay", type=PATH, help="Samples of the old task, against forgetting; default: the bundle's own.")
 @class_options
+@click.option(
+    "--optimizer", type=click.Choice((AUTO, *OPTIMIZERS)), default=AUTO, show_default=True, help="auto chooses by size."
+)
+@click.option("--l2", default=AUTO, show_default=True, help="Pull to the model's own head; auto cross-validates it.")
+@click.option("--balance", is_flag=True, help="Weigh samples by the inverse frequency of their class.")
+@click.option("--label-smoothing", type=float, default=0.0, show_default=True, help="Against wrong labels, below 1.")
 @click.option("--epochs", type=int, default=100, show_default=True, help="Passes over the data at most.")
-@click.option("--batch-size", type=int, default=32, show_default=True, help="Samples a step.")
-@click.option("--learning-rate", type=float, help="Step size on standardized features; default: from the curvature.")
-@click.option("--momentum", type=float, default=0.9, show_default=True, help="Share of the last step that is kept.")
-@click.option("--l2", type=float, default=1e-3, show_default=True, help="Weight of the squared norm of the head.")
-@click.option("--patience", type=int, default=20, show_default=True, help="Epochs without improvement before it stops.")
+@click.option("--patience", type=int, default=20, show_default=True, help="Passes without improvement before it stops.")
+@click.option("--batch-size", type=int, default=32, show_default=True, help="sgd: samples a step.")
+@click.option("--learning-rate", type=float, help="Step on standardized features (sgd); default: from the curvature.")
+@click.option(
+    "--momentum", type=float, default=0.9, show_default=True, help="sgd: share of the last step that is kept."
+)
 def command(
     console: Console,
     model: Path,
@@ -44,12 +55,15 @@ def command(
     holdout: float,
     replay: Path | None,
     classes: WantedClasses,
+    optimizer: str,
+    l2: str,
+    balance: bool,
+    label_smoothing: float,
     epochs: int,
+    patience: int,
     batch_size: int,
     learning_rate: float | None,
     momentum: float,
-    l2: float,
-    patience: int,
 ) -> int:
     """Retrain the last layer of MODEL on DATA and write it to OUT.
 
@@ -58,7 +72,11 @@ def command(
     """
     suffix = model.suffix.lower()
     check_file(out, [".edgecnn", ".onnx", ".tflite"] if suffix == SUFFIX else [suffix])
-    config = FinetuneConfig(holdout, console.seed, SgdConfig(epochs, batch_size, learning_rate, momentum, l2, patience))
+    settings = OptimizerSettings(passes=epochs, learning_rate=learning_rate, batch_size=batch_size, momentum=momentum)
+    training = TrainingConfig(
+        optimizer, settings, _l2(l2), balanced=balance, smoothing=label_smoothing, patience=patience
+    )
+    config = FinetuneConfig(holdout, console.seed, training)
     classifier = open_model()
     skipped: list[Path] = []
     named = _named_data(data)
@@ -101,6 +119,7 @@ def command(
             replay=old,
             class_names=names,
             on_batch=lambda done, _total: embedded(done),
+            on_predicted=lambda predicted: console.note(_prediction(predicted)),
             on_epoch=on_epoch,
         )
     if result.improved:
@@ -118,6 +137,27 @@ def command(
     console.result(document, _summary(result, out))
     result.check()
     return 0
+
+
+def _l2(text: str) -> float | None:
+    """A number, or None for `auto`. Raises: InputError: neither."""
+    if text == AUTO:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(
+            f"--l2 must be {AUTO} or a number, got {text!r}; leave it out to choose it by itself"
+        ) from None
+
+
+def _prediction(predicted: PredictedGain) -> str:
+    low, high = (100 * end for end in predicted.interval)
+    return (
+        f"the last layer can reach about {100 * predicted.accuracy:.1f} % on samples like the new ones "
+        f"(95 % interval {low:.1f} to {high:.1f} %, cross-validated on {predicted.judged}), now it is "
+        f"{100 * predicted.before:.1f} %; more than that needs training on the host"
+    )
 
 
 def _named_data(path: Path) -> LabelledImages | None:

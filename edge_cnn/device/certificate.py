@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_cnn.device.softmax_head import SoftmaxHead
+from edge_cnn.device.head_problem import HeadProblem
 
 
 @dataclass(frozen=True)
@@ -25,12 +24,12 @@ class Certificate:
     max_logit_error: float
 
 
-def loss_gap_bound(head: SoftmaxHead, embeddings: NDArray[Any], labels: NDArray[np.int64], l2: float) -> float:
+def loss_gap_bound(problem: HeadProblem, parameters: NDArray[np.floating]) -> float:
     """|gradient|^2 / (2 l2): the loss is l2-strongly convex (Polyak-Lojasiewicz inequality; Nesterov 2004, 2.1.19).
 
-    Early stopping ends before the minimum on purpose, so a large bound is not a defect.
+    Weights of samples and smoothed labels change neither the convexity of the cross-entropy nor the L2 term, so the
+    bound is the same with them. It is computed in float64. Early stopping ends before the minimum on purpose, so a
+    large bound is not a defect.
     """
-    wide = SoftmaxHead(head.weights.astype(np.float64), head.bias.astype(np.float64))
-    gradient = wide.gradient(embeddings.astype(np.float64), labels, l2)
-    square = float(np.vdot(gradient.weights, gradient.weights) + np.vdot(gradient.bias, gradient.bias))
-    return square / (2.0 * l2)
+    _, gradient = problem.exact_value_and_gradient(parameters)
+    return float(np.vdot(gradient, gradient)) / (2.0 * problem.l2)

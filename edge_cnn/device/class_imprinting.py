@@ -9,43 +9,57 @@ the old classes reach in theirs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_cnn.device.softmax_head import SoftmaxHead
+from edge_cnn.device.embedding_rows import EmbeddingRows, each_block
+from edge_cnn.device.head_problem import Parameters
+
+_TINY = float(np.finfo(np.float32).tiny)
+
+
+def without_classes(head: Parameters, new: Sequence[int]) -> Parameters:
+    """A head that says nothing of the classes `new`: their rows are 0, a logit that any class of its own beats.
+
+    A resized file holds them down with a very low bias instead, which is no place to be drawn to.
+    """
+    blank = head.copy()
+    blank[list(new)] = 0.0
+    return blank
 
 
 def imprint_classes(
-    start: SoftmaxHead, embeddings: NDArray[Any], labels: NDArray[np.int64], new: Sequence[int]
-) -> SoftmaxHead:
-    """`start` with the rows of the classes `new` imprinted; one without samples gets weights of 0.
+    start: Parameters, rows: EmbeddingRows, labels: NDArray[np.int64], new: Sequence[int]
+) -> Parameters:
+    """`start` with the rows of the classes `new` imprinted; a class without samples keeps its row.
 
     Args:
-        start: on standardized features, (classes, features).
-        embeddings: standardized (n, features).
+        start: float32 (classes, features + 1), the bias last.
+        rows: standardized embeddings with a 1 at their end, (n, features + 1).
         labels: int64 (n,).
         new: indices of the new classes.
     """
     if not new:
         return start
-    weights, bias = start.weights.copy(), start.bias.copy()
-    old = np.setdiff1d(np.arange(start.classes), np.asarray(new))
-    length = float(np.median(np.linalg.norm(weights[old], axis=1)))
-    known = np.isin(labels, old)
+    result = start.copy()
+    old = np.setdiff1d(np.arange(len(start)), np.asarray(new))
+    length = float(np.median(np.linalg.norm(start[old, :-1], axis=1)))
+    shape = (len(start), start.shape[1] - 1)
+    directions, sums, counts = np.zeros(shape), np.zeros(shape), np.bincount(labels, minlength=len(start))
+    own = 0.0
+    for where, z in each_block(rows):
+        features, block = z[:, :-1].astype(np.float64), labels[where]
+        lengths = np.maximum(np.linalg.norm(features, axis=1, keepdims=True), _TINY)
+        np.add.at(directions, block, features / lengths)
+        np.add.at(sums, block, features)
+        known = np.isin(block, old)
+        own += float((z[known] * start[block[known]]).sum(dtype=np.float64))
     # What a sample of an old class gets for its own class, on average.
-    own = float(np.mean(bias[old]))
-    if known.any():
-        own = float(start.logits(embeddings[known])[np.arange(np.count_nonzero(known)), labels[known]].mean())
-    lengths = np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    directions = embeddings / lengths
+    own /= max(int(counts[old].sum()), 1)
     for label in new:
-        members = labels == label
-        if not members.any():
-            weights[label], bias[label] = 0.0, float(bias[old].min())
-            continue
-        mean = directions[members].mean(axis=0)
-        weights[label] = length * mean / max(float(np.linalg.norm(mean)), np.finfo(np.float32).tiny)
-        bias[label] = own - float((embeddings[members] @ weights[label]).mean())
-    return SoftmaxHead(weights, bias)
+        if counts[label]:
+            weights = length * directions[label] / max(float(np.linalg.norm(directions[label])), _TINY)
+            result[label, :-1] = weights
+            result[label, -1] = own - float(sums[label] @ weights) / counts[label]
+    return result

@@ -8,7 +8,8 @@ from typing import Any
 from edge_cnn.core.errors import AccuracyDropError, DataError
 from edge_cnn.device.certificate import Certificate
 from edge_cnn.device.classifier import Classifier
-from edge_cnn.device.head_training import EpochLoss, SgdConfig
+from edge_cnn.device.head_training import EpochLoss, TrainingConfig
+from edge_cnn.device.linear_probe import PredictedGain
 from edge_cnn.device.softmax_head import SoftmaxHead
 
 
@@ -19,12 +20,12 @@ class FinetuneConfig:
     Attributes:
         holdout: share of the new samples that is held out for early stopping and for the verdict.
         seed: of the split and of the sample order.
-        sgd: settings of the descent.
+        training: optimizer, regularization and targets.
     """
 
     holdout: float = 0.2
     seed: int = 0
-    sgd: SgdConfig = field(default_factory=SgdConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
         if not 0 < self.holdout < 1:
@@ -35,8 +36,8 @@ class FinetuneConfig:
 class Accuracies:
     """Shares of right answers on data that no gradient step saw.
 
-    The held-out part also chose the epoch, so that the figures after fine-tuning are slightly optimistic; for an
-    unbiased one keep samples back and classify them with the tuned file.
+    Where training was stopped early the held-out part also chose the pass, so that the figures after fine-tuning are
+    slightly optimistic; for unbiased ones keep samples back and classify them with the tuned file.
 
     Attributes:
         holdout_accuracy: on held-out new samples, by the file itself.
@@ -58,6 +59,7 @@ class FinetuneResult:
         classifier: the tuned one, opened from the new file's bytes.
         before, after: accuracies of the file before and after.
         float_head_accuracy: held-out accuracy of the new head before it was quantized into the file.
+        predicted: what a cross-validated probe said before training that the last layer can reach.
         certificate: bounds on what is left to gain and on what quantization changed.
         head: the new head in real values, for raw embeddings.
         seed: where split and order started.
@@ -71,6 +73,7 @@ class FinetuneResult:
     before: Accuracies
     after: Accuracies
     float_head_accuracy: float
+    predicted: PredictedGain
     certificate: Certificate
     head: SoftmaxHead
     seed: int
@@ -98,6 +101,7 @@ class FinetuneResult:
             "after": self.after.to_json(),
             "float_head_accuracy": self.float_head_accuracy,
             "holdout_samples": len(self.order["holdout"]),
+            "predicted": self.predicted.to_json(),
             "seed": self.seed,
             "order": self.order,
             "optimizer": self.optimizer["name"],

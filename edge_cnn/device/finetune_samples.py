@@ -14,8 +14,8 @@ from edge_cnn.core.labelled_images import stratified_split
 
 MIN_SAMPLES = 10
 
-Part = tuple[NDArray[np.float32], NDArray[np.int64]]
-"""Real embeddings (n, features) and labels (n,)."""
+Part = tuple[NDArray[Any], NDArray[np.int64]]
+"""Embedding codes (n, features) and labels (n,)."""
 
 
 def label_indices(labels: NDArray[Any] | Sequence[str], class_names: tuple[str, ...]) -> NDArray[np.int64]:
@@ -61,32 +61,32 @@ def rows_among(rows: NDArray[Any], others: NDArray[Any]) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class SplitSamples:
-    """Real embeddings (n, features) and labels (n,) with the rows of two disjoint parts."""
+    """Embedding codes (n, features) and labels (n,) with the rows of two disjoint parts."""
 
-    embeddings: NDArray[np.float32]
+    codes: NDArray[Any]
     labels: NDArray[np.int64]
     train_rows: NDArray[np.int64]
     holdout_rows: NDArray[np.int64]
 
     @property
     def train(self) -> Part:
-        """What the descent sees."""
-        return self.embeddings[self.train_rows], self.labels[self.train_rows]
+        """What training sees."""
+        return self.codes[self.train_rows], self.labels[self.train_rows]
 
     @property
     def holdout(self) -> Part:
         """What stops it and what judges it."""
-        return self.embeddings[self.holdout_rows], self.labels[self.holdout_rows]
+        return self.codes[self.holdout_rows], self.labels[self.holdout_rows]
 
 
 def split_samples(
-    embeddings: NDArray[np.float32], labels: NDArray[np.int64], share: float, rng: np.random.Generator
+    codes: NDArray[Any], labels: NDArray[np.int64], share: float, rng: np.random.Generator
 ) -> SplitSamples:
     """Hold out about `share` of each class; no samples give two empty parts."""
     if len(labels) == 0:
         none = np.empty(0, np.int64)
-        return SplitSamples(embeddings, labels, none, none)
-    return SplitSamples(embeddings, labels, *stratified_split(labels, share, rng))
+        return SplitSamples(codes, labels, none, none)
+    return SplitSamples(codes, labels, *stratified_split(labels, share, rng))
 
 
 def join(first: Part, second: Part) -> Part:

@@ -14,16 +14,25 @@ from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.core.samples import ReplaySamples
 from edge_cnn.device.certificate import Certificate, loss_gap_bound
 from edge_cnn.device.changed_classes import with_classes
-from edge_cnn.device.class_imprinting import imprint_classes
+from edge_cnn.device.class_imprinting import imprint_classes, without_classes
 from edge_cnn.device.classifier import Classifier
 from edge_cnn.device.embedding import Embedder
+from edge_cnn.device.embedding_rows import open_rows
 from edge_cnn.device.finetune_result import Accuracies, FinetuneConfig, FinetuneResult
 from edge_cnn.device.finetune_samples import SplitSamples, check_samples, join, label_indices, rows_among, split_samples
 from edge_cnn.device.head_quantization import LOGITS_FLOOR, relevant_range
 from edge_cnn.device.head_surgery import merge_head, split_head
-from edge_cnn.device.head_training import EpochLoss, SgdConfig, TrainedHead, train_head
+from edge_cnn.device.head_training import (
+    EpochLoss,
+    TrainedHead,
+    TrainingConfig,
+    pose_problem,
+    to_parameters,
+    train_head,
+)
+from edge_cnn.device.linear_probe import PredictedGain, predict_gain
 from edge_cnn.device.softmax_head import SoftmaxHead
-from edge_cnn.device.standardization import fit_standardization
+from edge_cnn.device.standardization import BLOCK_ROWS, fit_standardization
 from edge_cnn.device.tuned_model import file_logits, reopen_tuned
 
 
@@ -36,6 +45,7 @@ def finetune(
     replay: LabelledImages | None = None,
     class_names: Sequence[str] | None = None,
     on_batch: Callable[[int, int], None] = lambda _done, _total: None,
+    on_predicted: Callable[[PredictedGain], None] = lambda _: None,
     on_epoch: Callable[[EpochLoss], None] = lambda _: None,
 ) -> FinetuneResult:
     """Retrain the last layer on `images` and write it back into a copy of the file.
@@ -49,7 +59,8 @@ def finetune(
         class_names: the classes that the tuned model shall have, in this order; by default those that it has. Class
             indices in `labels` are places among these.
         on_batch: told (images done, images in all) while embedding.
-        on_epoch: told of each epoch.
+        on_predicted: told what the last layer can reach, before it is trained.
+        on_epoch: told of each pass.
 
     Raises:
         DataError: too few samples, one class only, unknown labels, wrong shapes, NaN.
@@ -66,22 +77,28 @@ def finetune(
     rng = np.random.default_rng(config.seed)
     total = len(images) + (len(replay) if replay else 0)
     codes = embedder.codes(images, lambda done: on_batch(done, total))
-    new = split_samples(embedder.to_real(codes), indices, config.holdout, rng)
+    new = split_samples(codes, indices, config.holdout, rng)
     old_codes, old_labels = _replayed(embedder, classifier, replay, lambda done: on_batch(len(images) + done, total))
     # A sample that was tuned with before may be held out now: training on its replayed twin would tell the answer.
     unseen = ~rows_among(old_codes, codes)
-    old = split_samples(embedder.to_real(old_codes[unseen]), old_labels[unseen], config.holdout, rng)
+    old = split_samples(old_codes[unseen], old_labels[unseen], config.holdout, rng)
 
-    embeddings, targets = join(new.train, old.train)
-    held, held_targets = join(new.holdout, old.holdout)
-    standardization = fit_standardization(embeddings)
-    z = standardization.apply(embeddings)
+    train_codes, targets = join(new.train, old.train)
+    held_codes, held_targets = join(new.holdout, old.holdout)
+    standardization = fit_standardization(train_codes, embedder.to_real)
+    quantization, memory = embedder.split.info.embedding.quantization, config.training.settings.memory
+    rows, held = (open_rows(part, quantization, standardization, memory // 2) for part in (train_codes, held_codes))
     added = [index for index, name in enumerate(classifier.labels) if name not in known]
-    start = imprint_classes(standardization.head_to_standardized(embedder.split.head), z, targets, added)
-    trained = train_head(start, z, targets, config.sgd, rng, (standardization.apply(held), held_targets), on_epoch)
+    own = without_classes(to_parameters(standardization.head_to_standardized(embedder.split.head)), added)
+    is_new = np.arange(len(targets)) < len(new.train_rows)
+    predicted = predict_gain(rows, targets, is_new, own, config.training, rng, classifier.threads)
+    on_predicted(predicted)
+    problem = pose_problem(rows, targets, own, predicted.l2, config.training, classifier.threads)
+    start = imprint_classes(problem.anchor if config.training.anchored else own, rows, targets, added)
+    trained = train_head(problem, start, config.training, rng, (held, held_targets), on_epoch)
     head = standardization.head_to_raw(trained.head)
-    merged = merge_head(classifier.artifact, head, relevant_range(head.logits(np.concatenate([embeddings, held]))))
-    optimizer = _optimizer(config.sgd, trained)
+    merged = merge_head(classifier.artifact, head, _logits_range(head, (train_codes, held_codes), embedder))
+    optimizer = _optimizer(config.training, predicted.l2, trained)
     tuned = reopen_tuned(
         classifier,
         merged,
@@ -90,22 +107,22 @@ def finetune(
         ReplaySamples(indices[new.train_rows], {merged.name: codes[new.train_rows]}),
         _provenance(base, LabelledImages(images, indices, classifier.labels), config, optimizer),
     )
-    meant = np.maximum(head.logits(new.holdout[0]), LOGITS_FLOOR)
+    held_embeddings = embedder.to_real(new.holdout[0])
+    meant = np.maximum(head.logits(held_embeddings), LOGITS_FLOOR)
     logit_error = np.maximum(file_logits(merged, classifier, images[new.holdout_rows]), LOGITS_FLOOR) - meant
     return FinetuneResult(
         classifier=tuned,
-        before=_accuracies(classifier, embedder.split.head, images, new, old),
-        after=_accuracies(tuned, split_head(merged).head, images, new, old),
-        float_head_accuracy=_share(head.logits(new.holdout[0]).argmax(axis=1), new.holdout[1]),
-        certificate=Certificate(
-            loss_gap_bound(trained.head, z, targets, config.sgd.l2), float(np.abs(logit_error).max())
-        ),
+        before=_accuracies(classifier, embedder.split.head, images, new, old, embedder),
+        after=_accuracies(tuned, split_head(merged).head, images, new, old, embedder),
+        float_head_accuracy=_share(head.logits(held_embeddings).argmax(axis=1), new.holdout[1]),
+        predicted=predicted,
+        certificate=Certificate(loss_gap_bound(problem, trained.parameters), float(np.abs(logit_error).max())),
         head=head,
         seed=config.seed,
         order={
             "generator": "numpy PCG64",
             "holdout": [int(i) for i in np.sort(new.holdout_rows)],
-            "batch_size": config.sgd.batch_size,
+            "batch_size": config.training.settings.batch_size,
             "epochs": len(trained.history),
         },
         optimizer=optimizer,
@@ -132,14 +149,19 @@ def _replayed(
 
 
 def _accuracies(
-    classifier: Classifier, file_head: SoftmaxHead, images: NDArray[Any], new: SplitSamples, old: SplitSamples
+    classifier: Classifier,
+    file_head: SoftmaxHead,
+    images: NDArray[Any],
+    new: SplitSamples,
+    old: SplitSamples,
+    embedder: Embedder,
 ) -> Accuracies:
     """New samples go through the file itself, replayed embeddings through the head as the file's codes represent it."""
     answers = classifier.predict(images[new.holdout_rows]).indices
     replayed = None
     if len(old.holdout_rows):
-        embeddings, labels = old.holdout
-        replayed = _share(file_head.logits(embeddings).argmax(axis=1), labels)
+        codes, labels = old.holdout
+        replayed = _share(file_head.logits(embedder.to_real(codes)).argmax(axis=1), labels)
     return Accuracies(_share(answers, new.holdout[1]), replayed)
 
 
@@ -147,8 +169,20 @@ def _share(answers: NDArray[Any], labels: NDArray[np.int64]) -> float:
     return float(np.count_nonzero(answers == labels) / len(labels))
 
 
-def _optimizer(sgd: SgdConfig, trained: TrainedHead) -> dict[str, Any]:
-    return {"name": "sgd"} | asdict(sgd) | {"learning_rate": trained.learning_rate}
+def _logits_range(
+    head: SoftmaxHead, parts: tuple[NDArray[Any], NDArray[Any]], embedder: Embedder
+) -> tuple[float, float]:
+    """What the head's logits need codes for, on embedding codes that are widened block by block."""
+    blocks = (part[start : start + BLOCK_ROWS] for part in parts for start in range(0, len(part), BLOCK_ROWS))
+    ranges = [relevant_range(head.logits(embedder.to_real(block))) for block in blocks]
+    return min(low for low, _ in ranges), max(high for _, high in ranges)
+
+
+def _optimizer(training: TrainingConfig, l2: float, trained: TrainedHead) -> dict[str, Any]:
+    asked = asdict(training)
+    settings = asked.pop("settings")
+    del asked["optimizer"]
+    return {"name": trained.optimizer} | settings | asked | {"l2": l2, "learning_rate": trained.learning_rate}
 
 
 def _provenance(

@@ -6,6 +6,7 @@ nothing is lost: the trained head is folded back before it is written into the f
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,8 @@ from edge_cnn.device.softmax_head import SoftmaxHead
 FLOOR = 0.1
 """Smallest scale, as a share of the root mean square one: a feature that fires once in a hundred samples must not be
 blown up, its weight would take the whole int8 range."""
+
+BLOCK_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,25 @@ class Standardization:
         return SoftmaxHead(weights - weights.mean(axis=0), bias - bias.mean())
 
 
-def fit_standardization(embeddings: NDArray[Any]) -> Standardization:
-    """Mean and standard deviation of each column of raw features (n, features), the latter with a floor."""
-    raw = embeddings.astype(np.float64)
-    deviations: NDArray[np.float64] = raw.std(axis=0)
+def fit_standardization(
+    embeddings: NDArray[Any], to_real: Callable[[NDArray[Any]], NDArray[Any]] | None = None
+) -> Standardization:
+    """Mean and standard deviation of each column of (n, features), the latter with a floor.
+
+    Args:
+        embeddings: real values, or codes that `to_real` turns into them; read block by block.
+        to_real: codes (rows, features) -> real values; None where they are real already.
+    """
+    count, width = embeddings.shape
+    mean, squares = np.zeros(width), np.zeros(width)
+    for start in range(0, count, BLOCK_ROWS):
+        block = embeddings[start : start + BLOCK_ROWS]
+        real = (block if to_real is None else to_real(block)).astype(np.float64)
+        # Chan, Golub and LeVeque 1979: no difference of large sums.
+        shift = real.mean(axis=0) - mean
+        squares += real.var(axis=0) * len(real) + shift**2 * (start * len(real) / (start + len(real)))
+        mean += shift * (len(real) / (start + len(real)))
+    deviations: NDArray[np.float64] = np.sqrt(squares / max(count, 1))
     typical = float(np.sqrt(np.mean(deviations**2)))
     floor = FLOOR * typical if typical > 0 else 1.0
-    return Standardization(raw.mean(axis=0), np.maximum(deviations, floor))
+    return Standardization(mean, np.maximum(deviations, floor))

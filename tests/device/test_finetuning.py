@@ -6,7 +6,7 @@ from edge_cnn.core.errors import AccuracyDropError, DataError, NoHeadError
 from edge_cnn.device.embedding import Embedder
 from edge_cnn.device.finetune_result import FinetuneConfig
 from edge_cnn.device.finetuning import finetune
-from edge_cnn.device.head_training import SgdConfig
+from edge_cnn.device.head_training import TrainingConfig
 from edge_cnn.device.opening import open_classifier
 
 ARTIFACTS = ("int8.tflite", "float32.tflite", "int8.onnx", "float32.onnx")
@@ -46,7 +46,7 @@ def test_the_file_is_within_half_a_point_of_the_float_head_on_the_same_embedding
     embedder = Embedder(classifier)
     float_head = np.mean(result.head.logits(embedder.to_real(embedder.codes(images))).argmax(axis=1) == labels)
     in_file = np.mean(result.classifier.predict(images).indices == labels)
-    assert abs(float_head - in_file) <= 0.005
+    assert abs(float_head - in_file) <= 0.005 + 1e-9  # ten of 2,000, in floats
 
 
 @pytest.mark.parametrize("key", ARTIFACTS)
@@ -141,7 +141,7 @@ def test_replayed_samples_may_name_their_classes_in_another_order(bundle_path, d
 
 def test_a_loss_of_held_out_accuracy_is_an_error_on_check(bundle_path, digits_split):
     home = digits_split[1]
-    config = FinetuneConfig(sgd=SgdConfig(l2=1000.0))  # shrinks the head to nothing
+    config = FinetuneConfig(training=TrainingConfig(l2=1000.0, anchored=False))  # shrinks the head to nothing
     result = finetune(open_classifier(bundle_path), home.images[:60], home.labels[:60], config=config)
     assert not result.improved
     with pytest.raises(AccuracyDropError, match="nothing was written"):
@@ -150,7 +150,7 @@ def test_a_loss_of_held_out_accuracy_is_an_error_on_check(bundle_path, digits_sp
 
 @pytest.mark.parametrize("key", ["int8.tflite", "int8.onnx"])
 def test_a_head_that_was_shrunk_to_nothing_still_runs(bundle_path, artifacts, inverted, key):
-    config = FinetuneConfig(sgd=SgdConfig(l2=1e9))
+    config = FinetuneConfig(training=TrainingConfig(l2=1e9, anchored=False))
     result = finetune(open_classifier(bundle_path, artifact=artifacts[key].name), *inverted, config=config)
     assert np.isfinite(result.classifier.predict(inverted[0][:5]).scores).all()
 

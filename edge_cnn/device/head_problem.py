@@ -1,0 +1,129 @@
+"""The problem that fine-tuning solves: softmax regression on frozen features, drawn towards a head by L2.
+
+For parameters V = [W, b] (classes, features + 1), rows z with a 1 at their end, and an anchor A of the same shape
+
+    F(V) = cross-entropy(V z) + l2/2 |V - A|^2
+
+is convex and l2-strongly convex: it has one minimum, and |gradient|^2 / (2 l2) bounds the distance to it from anywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_cnn.device.cross_entropy import CrossEntropy, softmax_in_place
+from edge_cnn.device.embedding_rows import EmbeddingRows, each_block, over_blocks
+
+Parameters = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class HeadProblem:
+    """Samples, targets and regularization.
+
+    Attributes:
+        rows: standardized embeddings.
+        labels: int64 (n,) in [0, classes).
+        anchor: float32 (classes, features + 1), where L2 draws the parameters to.
+        l2: strength of that, positive.
+        weights: of the samples, float (n,) with mean 1, or None where all are 1.
+        smoothing: share of each target that is spread over all classes, in [0, 1).
+        threads: that work at once; results do not depend on it.
+    """
+
+    rows: EmbeddingRows
+    labels: NDArray[np.int64]
+    anchor: Parameters
+    l2: float
+    weights: NDArray[np.floating] | None = None
+    smoothing: float = 0.0
+    threads: int = 1
+
+    @property
+    def samples(self) -> int:
+        return self.rows.samples
+
+    @property
+    def classes(self) -> int:
+        return len(self.anchor)
+
+    @cached_property
+    def cross_entropy(self) -> CrossEntropy:
+        return CrossEntropy(self.labels, self.classes, self.weights, self.smoothing)
+
+    def logits(self, parameters: Parameters) -> NDArray[np.float32]:
+        """Parameters -> logits of all samples, class-major (classes, n)."""
+        logits = np.empty((self.classes, self.samples), np.float32)
+        transposed = np.ascontiguousarray(parameters.T)
+
+        def work(where: slice, z: NDArray[np.float32]) -> None:
+            # The product in this order, then the small transposition: the other order costs twice as much.
+            logits[:, where] = (z @ transposed).T
+
+        over_blocks(self.rows, work, self.threads)
+        return logits
+
+    def back_project(self, residual: NDArray[np.float32]) -> Parameters:
+        """Derivative by the logits (classes, n) -> derivative by the parameters, without L2."""
+        gradient = over_blocks(self.rows, lambda where, z: residual[:, where] @ z, self.threads)
+        assert gradient is not None
+        return gradient
+
+    def penalty(self, parameters: Parameters) -> float:
+        """l2/2 |V - A|^2."""
+        moved = (parameters - self.anchor).ravel()
+        return 0.5 * self.l2 * float(moved @ moved)
+
+    def value_and_gradient(self, parameters: Parameters) -> tuple[float, Parameters]:
+        """F and its gradient in one pass, with no array as long as the samples; float32 sums."""
+        loss, gradient = self._one_pass(np.ascontiguousarray(parameters.T))
+        gradient += np.float32(self.l2) * (parameters - self.anchor)
+        return loss + self.penalty(parameters), gradient.astype(np.float32, copy=False)
+
+    def exact_value_and_gradient(self, parameters: NDArray[np.floating]) -> tuple[float, NDArray[np.float64]]:
+        """As `value_and_gradient`, all in float64: what a bound is computed from."""
+        wide = parameters.astype(np.float64)
+        moved = wide - self.anchor
+        loss, gradient = self._one_pass(np.ascontiguousarray(wide.T))
+        return loss + 0.5 * self.l2 * float(np.vdot(moved, moved)), gradient + self.l2 * moved
+
+    def _one_pass(self, transposed: NDArray[np.floating]) -> tuple[float, NDArray[np.floating]]:
+        """Cross-entropy and its gradient, in the precision of `transposed` (features + 1, classes)."""
+        entropy = self.cross_entropy
+        losses: dict[int, float] = {}
+
+        def work(where: slice, z: NDArray[np.float32]) -> NDArray[np.floating]:
+            block = z.astype(transposed.dtype, copy=False)
+            logits = np.ascontiguousarray((block @ transposed).T)
+            shares = entropy.shares(where, transposed.dtype)
+            picked = entropy.targets_dot(logits, where)
+            losses[where.start] = float((softmax_in_place(logits) - picked) @ shares)
+            entropy.residual_in_place(logits, where)
+            return logits @ block
+
+        gradient = over_blocks(self.rows, work, self.threads)
+        assert gradient is not None
+        return sum(losses[start] for start in sorted(losses)), gradient
+
+
+def mean_loss(rows: EmbeddingRows, labels: NDArray[np.int64], parameters: NDArray[np.floating]) -> float:
+    """Mean cross-entropy in nats of rows that have no say in training: no L2, no smoothing, all weights 1."""
+    transposed = np.ascontiguousarray(parameters.T)
+    total = 0.0
+    for where, z in each_block(rows):
+        logits = np.ascontiguousarray((z @ transposed).T)
+        picked = logits[labels[where], np.arange(logits.shape[1])]
+        total += float((softmax_in_place(logits) - picked).sum(dtype=np.float64))
+    return total / rows.samples
+
+
+def hits(rows: EmbeddingRows, labels: NDArray[np.int64], parameters: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Which rows the parameters classify right: bool (n,)."""
+    right = np.empty(rows.samples, np.bool_)
+    for where, z in each_block(rows):
+        right[where] = (z @ parameters.T).argmax(axis=1) == labels[where]
+    return right

@@ -1,0 +1,1 @@
+"""Descents of the softmax head, one file each; `table.OPTIMIZERS` lists them."""

@@ -1,0 +1,44 @@
+"""Accelerated full-batch gradient descent (Nesterov 1983; Beck and Teboulle 2009) with adaptive restart.
+
+It remembers two heads besides its own, whatever the number of samples, so it is the one for little memory. Momentum is
+dropped whenever it points uphill (O'Donoghue and Candès 2015, the gradient scheme): near the minimum that makes the
+descent linear without knowing how strongly convex the loss is there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from edge_cnn.device.head_problem import HeadProblem, Parameters
+from edge_cnn.device.optimizers.curvature import check_progress, smoothness
+from edge_cnn.device.optimizers.optimizer import OptimizerSettings, Pass
+
+
+def accelerated_descent(
+    problem: HeadProblem, start: Parameters, settings: OptimizerSettings, rng: np.random.Generator
+) -> Iterator[Pass]:
+    """One pass is one step; nothing in it is random."""
+    del rng
+    curvature = smoothness(problem)
+    rate = settings.learning_rate or 1.0 / curvature
+    largest_stable = 2.0 / curvature
+    here, ahead, momentum = start.astype(np.float32), start.astype(np.float32), 1.0
+    first_loss = np.inf
+    for step in range(1, settings.passes + 1):
+        with np.errstate(over="ignore", invalid="ignore"):
+            loss, gradient = problem.value_and_gradient(ahead)
+        first_loss = min(first_loss, loss) if step > 1 else loss
+        check_progress(step, loss, first_loss, rate, largest_stable)
+        moved: Parameters = (ahead - rate * gradient).astype(np.float32, copy=False)
+        if float(np.vdot(gradient, moved - here)) > 0:
+            momentum = 1.0
+        following = 0.5 * (1.0 + math.sqrt(1.0 + 4.0 * momentum**2))
+        ahead = moved.copy()
+        ahead += (momentum - 1.0) / following * (moved - here)
+        here, momentum = moved, following
+        yield Pass(here, loss, step, rate)
+        if float(np.vdot(gradient, gradient)) / (2.0 * problem.l2) <= settings.tolerance * loss:
+            return

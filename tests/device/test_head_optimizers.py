@@ -1,0 +1,185 @@
+"""Every optimizer on the same problems, against a float64 solution by Newton's method."""
+
+import dataclasses
+import itertools
+import re
+
+import numpy as np
+import pytest
+
+from edge_cnn.core.errors import InputError
+from edge_cnn.device.embedding_rows import CodeRows, DenseRows, dense_rows
+from edge_cnn.device.head_problem import HeadProblem
+from edge_cnn.device.head_training import TrainingConfig, balancing_weights, train_head
+from edge_cnn.device.optimizers.curvature import smoothness
+from edge_cnn.device.optimizers.line_search import least_along
+from edge_cnn.device.optimizers.optimizer import OptimizerSettings
+from edge_cnn.device.optimizers.table import OPTIMIZERS, choose_optimizer
+from tests.device.softmax_oracle import random_problem
+
+NAMES = sorted(OPTIMIZERS)
+
+
+def train(problem: HeadProblem, name: str, passes: int = 400, seed: int = 0, **settings):
+    config = TrainingConfig(name, OptimizerSettings(passes=passes, **settings), patience=None)
+    return train_head(problem, problem.anchor, config, np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("name", NAMES)
+def test_every_optimizer_comes_within_one_percent_of_the_optimum(name, seed):
+    problem, oracle = random_problem(seed)
+    least = oracle.loss(oracle.solve())
+    loss = oracle.loss(train(problem, name).parameters.astype(float))
+    assert least * (1 - 1e-12) <= loss <= least * 1.01
+
+
+@pytest.mark.parametrize("name", ["quasi-newton", "accelerated"])
+def test_a_full_batch_optimizer_goes_down_to_the_rounding_of_float32(name):
+    problem, oracle = random_problem(3)
+    v = train(problem, name, passes=3000, tolerance=1e-9).parameters
+    assert np.abs(v - oracle.solve()).max() < 1e-3
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_quasi_newton_loss_never_rises(seed):
+    problem, _ = random_problem(seed)
+    losses = [epoch.loss for epoch in train(problem, "quasi-newton", tolerance=1e-6).history]
+    assert all(after <= before * (1 + 1e-5) for before, after in itertools.pairwise(losses))
+
+
+@pytest.mark.parametrize("name", ["quasi-newton", "accelerated"])
+def test_the_reported_loss_is_the_loss(name):
+    problem, oracle = random_problem(1)
+    seen = OPTIMIZERS[name](problem, problem.anchor, OptimizerSettings(passes=5), np.random.default_rng(0))
+    passes = list(seen)
+    if name == "accelerated":
+        # Told is the loss where the gradient was taken, a step of momentum ahead of where the pass ended before.
+        assert passes[0].loss == pytest.approx(oracle.loss(problem.anchor.astype(float)), rel=1e-5)
+    else:
+        for one in passes:
+            assert one.loss == pytest.approx(oracle.loss(one.parameters.astype(float)), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_seed_gives_the_same_bytes(name):
+    problem, _ = random_problem(5)
+    first, second = (train(problem, name, passes=5, seed=3).parameters.tobytes() for _ in range(2))
+    assert first == second
+    if name == "sgd":
+        assert train(problem, name, passes=5, seed=4).parameters.tobytes() != first
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_number_of_threads_does_not_change_a_bit(name):
+    rng = np.random.default_rng(0)
+    rows, labels = dense_rows(rng.normal(0, 1, (3000, 400))), rng.integers(0, 5, 3000)
+    heads = [
+        train(HeadProblem(rows, labels, np.zeros((5, 401), np.float32), 1e-2, threads=threads), name, passes=3)
+        for threads in (1, 2, 3)
+    ]
+    assert len({head.parameters.tobytes() for head in heads}) == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_codes_in_a_file_train_the_same_head_as_floats_in_memory(name, tmp_path):
+    rng = np.random.default_rng(0)
+    codes = rng.integers(-128, 128, (700, 900)).astype(np.int8)
+    labels = (codes[:, :4].astype(int).argmax(axis=1)).astype(np.int64)
+    stored = np.lib.format.open_memmap(tmp_path / "codes.npy", "w+", np.int8, codes.shape)
+    stored[:] = codes
+    stored.flush()
+    offset, factor = rng.normal(-20, 5, 900).astype(np.float32), rng.uniform(0.01, 0.02, 900).astype(np.float32)
+    members = rng.permutation(700)[:600]
+    streamed = CodeRows(np.load(tmp_path / "codes.npy", mmap_mode="r"), members, offset, factor)
+    real = (codes[members].astype(np.float64) - offset) * factor
+    zero = np.zeros((4, 901), np.float32)
+    one, two = (
+        train(HeadProblem(rows, labels[members], zero, 1e-2), name, passes=10) for rows in (streamed, dense_rows(real))
+    )
+    np.testing.assert_allclose(one.parameters, two.parameters, atol=2e-4)
+
+
+def test_selected_rows_are_the_rows_selected():
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 256, (50, 6)).astype(np.uint8)
+    rows = CodeRows(codes, np.arange(49, -1, -1), np.full(6, 3, np.float32), np.full(6, 0.5, np.float32))
+    chosen = rows.select(np.array([4, 0, 7])).take(slice(1, 3))
+    np.testing.assert_array_equal(chosen[:, :-1], (codes[[49, 42]].astype(float) - 3) * 0.5)
+    np.testing.assert_array_equal(chosen[:, -1], 1)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_smoothness_bounds_the_true_curvature_anywhere(seed):
+    problem, oracle = random_problem(seed)
+    largest = smoothness(problem)
+    for spread in (0.0, 0.3, 3.0):
+        v = np.random.default_rng(seed).normal(0, spread, problem.anchor.shape)
+        assert np.linalg.eigvalsh(oracle.hessian(v)).max() <= largest
+
+
+def test_the_step_along_a_direction_is_the_least_one():
+    problem, oracle = random_problem(2, plain=True)
+    v = -oracle.gradient(np.zeros(problem.anchor.shape)).astype(np.float32)
+    step = least_along(
+        problem.cross_entropy, np.zeros((problem.classes, problem.samples), np.float32), problem.logits(v)
+    )
+    free = [
+        oracle.loss(t * step * v.astype(float)) - oracle.l2 / 2 * ((t * step * v) ** 2).sum() for t in (0.95, 1, 1.05)
+    ]
+    assert free[1] < min(free[0], free[2])
+
+
+def test_a_balanced_class_pulls_as_hard_as_a_larger_one():
+    labels = np.array([0] * 90 + [1] * 10)
+    weights = balancing_weights(labels)
+    assert weights.mean() == pytest.approx(1)
+    assert weights[labels == 0].sum() == pytest.approx(weights[labels == 1].sum())
+    rows = dense_rows(np.zeros((100, 1)))
+    # Nothing but the bias can learn: unbalanced it learns the frequencies, balanced nothing.
+    for given, expected in ((None, np.log(9)), (weights, 0.0)):
+        bias = train(
+            HeadProblem(rows, labels, np.zeros((2, 2), np.float32), 1e-6, given), "quasi-newton", tolerance=1e-6
+        )
+        assert bias.parameters[0, 1] - bias.parameters[1, 1] == pytest.approx(expected, abs=1e-2)
+
+
+@pytest.mark.parametrize("times", [5.0, 14.0, 1e6])
+@pytest.mark.parametrize("name", ["sgd", "accelerated"])
+def test_a_step_that_diverges_is_told_in_words(name, times):
+    problem, _ = random_problem(0, plain=True)
+    momentum = 0.9 if name == "sgd" else 0.0
+    # L2 alone makes the valley: each step goes across it and further up the other side.
+    steep = dataclasses.replace(problem, l2=1e3)
+    rate = times * 2 * (1 + momentum) / smoothness(steep)
+    said = re.escape(f"the step is {times:.2g} times the largest stable one")
+    with pytest.raises(InputError, match=rf"diverged at step \d+: {said}"):
+        train(steep, name, learning_rate=rate, momentum=momentum, tolerance=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("name", NAMES)
+def test_the_default_step_never_counts_as_divergence(name, seed):
+    problem, _ = random_problem(seed)
+    start = np.random.default_rng(seed).normal(0, 10, problem.anchor.shape).astype(np.float32)
+    settings = OptimizerSettings(passes=20)
+    trained = train_head(problem, start, TrainingConfig(name, settings, patience=None), np.random.default_rng(0))
+    assert np.isfinite(trained.parameters).all()
+
+
+def test_auto_chooses_by_size_and_memory():
+    def chosen(samples: int, features: int, classes: int, **settings) -> str:
+        rows = DenseRows(np.broadcast_to(np.float32(0), (samples, features + 1)))
+        problem = HeadProblem(rows, np.zeros(samples, np.int64), np.zeros((classes, features + 1), np.float32), 1e-3)
+        return choose_optimizer("auto", problem, OptimizerSettings(**settings))
+
+    assert chosen(2000, 64, 10) == "quasi-newton"
+    assert chosen(5000, 1280, 100) == "quasi-newton"
+    assert chosen(5000, 1280, 100, memory=2**20) == "accelerated"
+    assert chosen(100_000, 64, 10) == "sgd"
+    assert chosen(2000, 64, 10, learning_rate=0.1) == "sgd"
+
+
+def test_an_unknown_optimizer_is_refused_with_the_known_ones():
+    with pytest.raises(InputError, match="unknown optimizer 'adam'; known: auto, quasi-newton, accelerated, sgd"):
+        TrainingConfig("adam")
