@@ -9,8 +9,10 @@ from edge_cnn.cli.main import main
 from edge_cnn.core.bundle import read_bundle
 from edge_cnn.core.errors import DataError, InputError
 from edge_cnn.device.changed_classes import with_classes
-from edge_cnn.device.class_imprinting import imprint_classes
+from edge_cnn.device.class_imprinting import imprint_classes, without_classes
+from edge_cnn.device.embedding_rows import dense_rows
 from edge_cnn.device.finetuning import finetune
+from edge_cnn.device.head_training import to_parameters
 from edge_cnn.device.model_input import to_model_input
 from edge_cnn.device.opening import open_classifier
 from edge_cnn.device.runtimes import open_runtime, reference_runtime
@@ -25,9 +27,9 @@ def names_of(labels):
     return [str(label) for label in labels.tolist()]
 
 
-def few(samples, classes, count):
-    """The first `count` samples of each of the classes."""
-    rows = np.concatenate([np.flatnonzero(samples.labels == label)[:count] for label in classes])
+def few(samples, classes, count, *, skip=0):
+    """`count` samples of each of the classes, behind the first `skip`."""
+    rows = np.concatenate([np.flatnonzero(samples.labels == label)[skip : skip + count] for label in classes])
     return samples.select(rows)
 
 
@@ -37,30 +39,41 @@ def artifact_names(eight_digits_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("key", ARTIFACTS)
+@pytest.mark.parametrize("key", ["int8.tflite", "int8.onnx"])
 def test_two_classes_of_fifty_samples_are_learned_and_the_old_ones_kept(
+    eight_digits_path, artifact_names, digits_split, key
+):
+    """Over four draws of the samples: recall of the new classes at least 90 %, at most 2 points lost on the old ones."""
+    train, test = digits_split
+    classifier = open_classifier(eight_digits_path, artifact=artifact_names[key])
+    old = test.labels < 8
+    before = np.mean(classifier.predict(test.images[old]).indices == test.labels[old])
+    lost, recalls = [], []
+    for draw in range(4):
+        taught = few(train, (8, 9), PER_CLASS, skip=PER_CLASS * draw)
+        tuned = finetune(classifier, taught.images, names_of(taught.labels), class_names=TEN).classifier
+        answers = tuned.predict(test.images).indices
+        lost.append(before - np.mean(answers[old] == test.labels[old]))
+        recalls.append([np.mean(answers[test.labels == digit] == digit) for digit in (8, 9)])
+    assert np.mean(lost) <= 0.02
+    assert np.mean(recalls) >= 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", ARTIFACTS)
+def test_the_names_of_the_classes_travel_in_the_bundle_and_in_the_bare_file(
     eight_digits_path, artifact_names, digits_split, tmp_path, key
 ):
-    """New classes: recall of at least 90 %. Old classes: at most 2 points lost, in the same format."""
     train, test = digits_split
     classifier = open_classifier(eight_digits_path, artifact=artifact_names[key])
     taught = few(train, (8, 9), PER_CLASS)
-    result = finetune(classifier, taught.images, names_of(taught.labels), class_names=TEN)
-    result.classifier.save(tmp_path / "ten.edgecnn")
-    tuned = open_classifier(tmp_path / "ten.edgecnn")
-    assert tuned.labels == TEN
-    answers = tuned.predict(test.images).indices
-    old = test.labels < 8
-    before = np.mean(classifier.predict(test.images[old]).indices == test.labels[old])
-    assert np.mean(answers[old] == test.labels[old]) >= before - 0.02
-    for digit in (8, 9):
-        assert np.mean(answers[test.labels == digit] == digit) >= 0.9
-    suffix = key.rpartition(".")[2]
-    result.classifier.save(tmp_path / f"ten.{suffix}")
-    # The names travel in the bare file too.
-    bare = open_classifier(tmp_path / f"ten.{suffix}", input_range=None)
-    assert bare.labels == TEN
-    np.testing.assert_array_equal(bare.predict(test.images[:50]).indices, answers[:50])
+    tuned = finetune(classifier, taught.images, names_of(taught.labels), class_names=TEN).classifier
+    answers = tuned.predict(test.images[:50]).indices
+    for name in ("ten.edgecnn", f"ten.{key.rpartition('.')[2]}"):
+        tuned.save(tmp_path / name)
+        opened = open_classifier(tmp_path / name)
+        assert opened.labels == TEN
+        np.testing.assert_array_equal(opened.predict(test.images[:50]).indices, answers)
 
 
 @pytest.mark.slow
@@ -108,25 +121,29 @@ def test_imprinted_classes_are_recognized_without_a_step_and_old_rows_stay():
     rng = np.random.default_rng(2)
     centres = 3 * rng.normal(size=(6, 32))
     labels = np.repeat(np.arange(6), 100)
-    z = (centres[labels] + rng.normal(size=(600, 32))).astype(np.float32)
+    z = centres[labels] + rng.normal(size=(600, 32))
     z -= z.mean(axis=0)
-    known = SoftmaxHead(centres / 5, -0.5 * (centres**2).sum(axis=1) / 5)
-    known.weights[4:] = 0
-    known.bias[4:] = -1e4
-    start = imprint_classes(known, z[::2], labels[::2], (4, 5))
-    np.testing.assert_array_equal(start.weights[:4], known.weights[:4])
-    np.testing.assert_array_equal(start.bias[:4], known.bias[:4])
-    answers = start.logits(z[1::2]).argmax(axis=1)
+    held_down = SoftmaxHead(centres / 5, -0.5 * (centres**2).sum(axis=1) / 5)
+    held_down.weights[4:] = 0
+    held_down.bias[4:] = -1e4
+    known = without_classes(to_parameters(held_down), (4, 5))
+    start = imprint_classes(known, dense_rows(z[::2]), labels[::2], (4, 5))
+    np.testing.assert_array_equal(start[:4], to_parameters(held_down)[:4])
     truth = labels[1::2]
-    assert np.mean(known.logits(z[1::2]).argmax(axis=1)[truth >= 4] == truth[truth >= 4]) == 0
-    assert np.mean(answers[truth >= 4] == truth[truth >= 4]) > 0.9
-    assert np.mean(answers[truth < 4] == truth[truth < 4]) > 0.9
+    answers = dense_rows(z[1::2]).values @ start.T
+    hits = answers.argmax(axis=1) == truth
+    assert hits[truth >= 4].mean() > 0.9
+    assert hits[truth < 4].mean() > 0.9
+    lengths = np.linalg.norm(start[:, :-1], axis=1)
+    np.testing.assert_allclose(lengths[4:], np.median(lengths[:4]), rtol=1e-5)
+    mean = (z[::2] / np.linalg.norm(z[::2], axis=1, keepdims=True))[truth == 5].mean(axis=0)
+    np.testing.assert_allclose(start[5, :-1] / lengths[5], mean / np.linalg.norm(mean), atol=1e-5)
 
 
-def test_a_new_class_without_samples_starts_as_the_least_likely():
-    start = imprint_classes(SoftmaxHead(np.ones((3, 4)), np.zeros(3)), np.ones((5, 4)), np.zeros(5, np.int64), (2,))
-    assert not start.weights[2].any()
-    assert start.bias[2] == 0
+def test_a_new_class_without_samples_stays_blank():
+    blank = np.array([[1.0, 2, 3], [3, 2, 1], [0, 0, 0]], np.float32)
+    start = imprint_classes(blank, dense_rows(np.ones((5, 2))), np.zeros(5, np.int64), (2,))
+    np.testing.assert_array_equal(start, blank)
 
 
 def test_an_unknown_label_without_class_names_says_how_to_add_it(bundle_path, digits_split):
