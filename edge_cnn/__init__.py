@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from edge_cnn.device.classifier import Classifier, Predictions
     from edge_cnn.device.finetune_result import FinetuneResult
     from edge_cnn.device.finetuning import finetune
-    from edge_cnn.device.opening import open_classifier
+    from edge_cnn.verify.opening import open_classifier
     from edge_cnn.verify.replay import verify
 
 __version__ = "0.1.0"
@@ -23,7 +23,7 @@ _HOMES = {
     "Predictions": "edge_cnn.device.classifier",
     "ToleranceError": "edge_cnn.core.errors",
     "finetune": "edge_cnn.device.finetuning",
-    "open_classifier": "edge_cnn.device.opening",
+    "open_classifier": "edge_cnn.verify.opening",
     "read_bundle": "edge_cnn.core.bundle",
     "verify": "edge_cnn.verify",
 }

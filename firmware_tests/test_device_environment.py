@@ -38,7 +38,7 @@ def test_the_device_side_imports_no_framework(python):
 
 
 def test_the_default_environment_has_no_framework(python, request):
-    if request.config.getoption("--device"):
+    if request.config.getoption("edge_devices"):
         pytest.skip("an environment of one's own may hold what it likes")
     child = run(python, "-c", IMPORT_EVERYTHING)
     assert child.stdout.splitlines()[1] == "[]", child.stderr

@@ -24,6 +24,8 @@ from edge_cnn.core.labelled_images import LabelledImages
 
 # Before anything imports TensorFlow: its C++ side reads this once.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Hundreds of child processes would each compile our sources anew, in half a second.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("edge_cnn/host", "edge_cnn/core", "edge_cnn/device", "converters", "tests/conftest.py")
@@ -38,6 +40,28 @@ def digits_split() -> tuple[LabelledImages, LabelledImages]:
 
     digits = load_dataset("digits")
     return digits.train, digits.test
+
+
+@pytest.fixture
+def small_network(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Name of an architecture for tests of the training around a network; TensorFlow traces it in a third of the time.
+
+    Any network of the table serves them, and lenet is what the tests of the learning itself use.
+    """
+    import keras
+
+    from edge_cnn.host.architectures import ARCHITECTURES
+    from edge_cnn.host.architectures.architecture import LOGITS, SCORES, Architecture
+
+    def build(image_shape: tuple[int, int, int], classes: int) -> Any:
+        image = keras.Input(image_shape, name="image")
+        # Not ReLU, which may make a zero of a NaN.
+        features = keras.layers.Dense(16, activation="tanh")(keras.layers.Flatten()(image))
+        logits = keras.layers.Dense(classes, name=LOGITS)(features)
+        return keras.Model(image, keras.layers.Softmax(name=SCORES)(logits))
+
+    monkeypatch.setitem(ARCHITECTURES, "small", Architecture("small", "two fully-connected layers", 1, build))
+    return "small"
 
 
 @pytest.fixture(scope="session")
@@ -81,12 +105,8 @@ def onnx_cpu_int8(exported: Path) -> Artifact:
 @pytest.fixture(scope="session")
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with model.keras, training.json, model.edgecnn and cpu.edgecnn."""
-    return _kept(
-        request,
-        tmp_path_factory,
-        "edge_cnn_exported",
-        lambda made: _train_and_export(made, *request.getfixturevalue("digits_split")),
-    )
+    digits = request.getfixturevalue("digits_split")
+    return _made_once(request, tmp_path_factory, "exported", lambda made: _train_and_export(made, *digits))
 
 
 @pytest.fixture(scope="session")
@@ -101,21 +121,33 @@ def eight_digits_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.T
         parts = [part.select(part.labels < 8) for part in request.getfixturevalue("digits_split")]
         _train_and_export(made, *(replace(p, class_names=p.class_names[:8]) for p in parts), epochs=10, augment=True)
 
-    return _kept(request, tmp_path_factory, "edge_cnn_eight_digits", make) / "model.edgecnn"
+    return _made_once(request, tmp_path_factory, "eight_digits", make) / "model.edgecnn"
 
 
-def _kept(
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-    name: str,
-    make: Callable[[Path], None],
+@pytest.fixture(scope="session")
+def resnet8_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with model.edgecnn, a ResNet-8 for colour images as int8 .tflite and QDQ .onnx; and dropped.edgecnn, which
+    is the same without its batch normalization.
+    """
+    digits = request.getfixturevalue("digits_split")
+    return _made_once(request, tmp_path_factory, "resnet8", lambda made: _export_resnet8(made, *digits))
+
+
+@pytest.fixture(scope="session")
+def resnet8(resnet8_folder: Path) -> Bundle:
+    """A trained ResNet-8 for 32x32 colour images: int8 .tflite for rpi5, QDQ .onnx with uint8 activations for CPUs."""
+    return read_bundle(resnet8_folder / "model.edgecnn")
+
+
+def _made_once(
+    request: pytest.FixtureRequest, factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]
 ) -> Path:
     """The folder that `make` fills, from the cache where the sources are the same."""
     keeper = getattr(request.config, "cache", None)  # None with -p no:cacheprovider
-    cache = keeper.mkdir(name) if keeper else tmp_path_factory.mktemp("exported")
+    cache = keeper.mkdir(f"edge_cnn_{name}") if keeper else factory.mktemp(name)
     folder = cache / _fingerprint()
     if not folder.is_dir():
-        made = tmp_path_factory.mktemp("making")
+        made = factory.mktemp("making")
         make(made)
         _keep(made, folder)
     return folder
@@ -169,3 +201,36 @@ def _train_and_export(
     ):
         config = ExportConfig(targets, schemes)
         export_bundle(source, data, config, preprocessing=source.preprocessing).write(folder / name)
+
+
+def _export_resnet8(folder: Path, train_part: LabelledImages, test_part: LabelledImages) -> None:
+    from converters.export import ExportConfig, ExportData, export_bundle
+    from converters.model_loading import load_source_model
+    from edge_cnn.core.preprocessing import input_range
+    from edge_cnn.host.training import TrainConfig, train
+
+    # The export measures on all test samples, and the reference kernels are slow.
+    few = test_part.select(slice(300))
+    data = ExportData(_coloured(train_part, 1), _coloured(few, 2), {"name": "digits in colour"})
+    model = train(TrainConfig("resnet8", epochs=4, patience=None, augment=False), data.train).model
+    config = ExportConfig(("rpi5", "rpi5-onnx"), ("int8",), calibration_samples=200)
+    for name in ("model", "dropped"):
+        model.save(folder / f"{name}.keras")
+        source = load_source_model(folder / f"{name}.keras")
+        preprocessing = input_range(0.0, 1.0, (32, 32, 3))
+        export_bundle(source, data, config, preprocessing=preprocessing).write(folder / f"{name}.edgecnn")
+        for layer in model.layers:
+            if type(layer).__name__ == "BatchNormalization":
+                _, _, mean, variance = layer.get_weights()
+                layer.set_weights([(variance + layer.epsilon) ** 0.5, mean, mean, variance])
+
+
+def _coloured(digits: LabelledImages, seed: int) -> LabelledImages:
+    """The digits as 32x32 RGB images, each in a colour on another, so that channels cannot be swapped unseen."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    ink, paper = (rng.integers(*bounds, (len(digits), 1, 1, 3)) for bounds in ((120, 256), (0, 90)))
+    strokes = np.pad(digits.images / 255, ((0, 0), (2, 2), (2, 2), (0, 0)))
+    images = np.rint(paper + strokes * (ink - paper)).astype(np.uint8)
+    return LabelledImages(images, digits.labels, digits.class_names)

@@ -3,34 +3,84 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 
-from edge_cnn.cli.console import PATH, Console, common_options, table
+from edge_cnn.cli.bench_table import draw
+from edge_cnn.cli.console import PATH, Console, common_options
 from edge_cnn.cli.device_options import device_options
+from edge_cnn.cli.output_path import check_file
+from edge_cnn.cli.slot_options import SlotOrFile
 from edge_cnn.core.artifact import Artifact, read_artifact
+from edge_cnn.core.atomic_file import write_atomically
 from edge_cnn.core.bundle import SUFFIX, read_bundle
-from edge_cnn.core.errors import RuntimeUnavailableError
+from edge_cnn.core.errors import DeviceFailedError, EdgeCnnError, InputError, RuntimeUnavailableError
 from edge_cnn.verify.devices.device import Device, check_runtime, choose_runtime
 from edge_cnn.verify.devices.table import device_names, parse_device
-from edge_cnn.verify.latency import Input, LatencyReport, measure
+from edge_cnn.verify.latency import Input, measure
+from edge_cnn.verify.latency_report import LatencyReport
+
+MAX_THREADS = 1024
+
+
+def _parse_threads(context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> tuple[int, ...]:
+    """("1,2", "4") -> (1, 2, 4), each once."""
+    counts: list[int] = []
+    for part in ",".join(texts).split(","):
+        try:
+            counts.append(int(part))
+        except ValueError:
+            counts.append(0)
+        if not 1 <= counts[-1] <= MAX_THREADS:
+            raise click.BadParameter(
+                f"threads must be 1 to {MAX_THREADS}, for example 1,2,4; got {part!r}", context, option
+            )
+    return tuple(dict.fromkeys(counts))
 
 
 @click.command("bench")
-@click.argument("model", type=PATH)
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Of the runtime.")
-@click.option("--repeats", type=click.IntRange(1, 1_000_000), default=200, show_default=True, help="Measured runs.")
+@click.argument("model", type=SlotOrFile())
+@click.option(
+    "--threads",
+    multiple=True,
+    default=("1",),
+    show_default="1",
+    metavar="N[,N...]",
+    callback=_parse_threads,
+    help="Of the runtime; several give a row each.",
+)
+@click.option(
+    "--repeats",
+    type=click.IntRange(1, 1_000_000),
+    default=200,
+    show_default=True,
+    help="Measured runs; throttling needs minutes of them to show.",
+)
+@click.option("--per-operator", is_flag=True, help="Also the time of each operator, where the runtime tells it.")
+@click.option("--report", type=PATH, metavar="FILE.html", help="Write a page with the distributions.")
 @common_options
 @device_options
 def command(
-    console: Console, model: Path, devices: tuple[str, ...], limit_s: float, threads: int, repeats: int
-) -> None:
+    console: Console,
+    model: Path,
+    devices: tuple[str, ...],
+    limit_s: float,
+    threads: tuple[int, ...],
+    repeats: int,
+    per_operator: bool,
+    report: Path | None,
+) -> int:
     """Measure MODEL on each DEVICE: a .tflite or .onnx file, or every artifact of a .edgecnn bundle.
 
     Cold start is the time from the start of a fresh process to its first output; latencies are at batch 1, on a golden
-    sample of the bundle or else on random values.
+    sample of the bundle or else on random values. No run is left out of a percentile. Of an emulated device no times
+    are shown, since they say nothing about the hardware. An artifact that is refused or crashes there is told, the
+    others are measured, and the exit status is 1.
     """
+    if report is not None:
+        check_file(report, option="--report")
     artifacts, sample = _read(model)
     rng = np.random.default_rng(console.seed)
     opened = [parse_device(name, limit_s=limit_s) for name in device_names(devices)]
@@ -41,11 +91,31 @@ def command(
         for device in opened:
             device.close()
     reports: list[LatencyReport] = []
-    with console.progress("measuring", len(pairs)) as update:
-        for done, (device, artifact, runtime) in enumerate(pairs, start=1):
-            reports.append(measure(artifact, device, runtime, threads=threads, repeats=repeats, rng=rng, sample=sample))
-            update(done, f"{artifact.name} on {device.name}")
-    console.result({"results": [report.to_json() for report in reports]}, _drawn(reports))
+    failures: list[tuple[dict[str, Any], EdgeCnnError]] = []
+    options: dict[str, Any] = {"repeats": repeats, "per_operator": per_operator, "rng": rng, "sample": sample}
+    # Threads change nothing where no time is shown.
+    cases = [(*pair, count) for pair in pairs for count in (threads[:1] if pair[0].emulated else threads)]
+    with console.progress("measuring", len(cases)) as update:
+        for done, (device, artifact, runtime, count) in enumerate(cases, start=1):
+            try:
+                reports.append(measure(artifact, device, runtime, threads=count, **options))
+            except (DeviceFailedError, InputError) as error:
+                # Refused, crashed or hung: an answer about this artifact, and the others still want theirs.
+                about = {"artifact": artifact.name, "device": device.name, "runtime": runtime, "threads": count}
+                failures.append((about, error))
+            update(done, f"{artifact.name} on {device.name}, {count} thread{'s' if count > 1 else ''}")
+    if not reports:
+        raise failures[0][1]
+    if report is not None:
+        from edge_cnn.verify.latency_page import to_html
+
+        write_atomically(report, to_html(model.name, reports).encode())
+        console.note(f"report: {report}")
+    for _, error in failures:
+        console.note(f"not measured: {error}")
+    failed = [{**about, "reason": str(error)} for about, error in failures]
+    console.result({"results": [r.to_json() for r in reports], "failed": failed}, draw(reports))
+    return 1 if failures else 0
 
 
 def _read(model: Path) -> tuple[tuple[Artifact, ...], Input]:
@@ -71,14 +141,3 @@ def _plan(console: Console, device: Device, artifacts: tuple[Artifact, ...]) -> 
             "install one there with pip install 'edge-cnn[litert]' or 'edge-cnn[onnx]'"
         )
     return pairs
-
-
-def _drawn(reports: list[LatencyReport]) -> str:
-    header = ("artifact", "device", "runtime", "kernels", "threads", "cold ms", "p50 us", "p90 us", "p99 us", "MiB")
-    return table(header, [_row(report) for report in reports])
-
-
-def _row(report: LatencyReport) -> list[str]:
-    times = [f"{report.percentile(share):.0f}" for share in (0.5, 0.9, 0.99)]
-    names = [report.artifact, report.device, report.runtime, report.kernels, str(report.threads)]
-    return [*names, f"{report.cold_start_ms:.0f}", *times, f"{report.peak_memory_mb:.1f}"]

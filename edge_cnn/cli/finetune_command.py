@@ -12,6 +12,8 @@ from edge_cnn.cli.class_options import WantedClasses, class_options
 from edge_cnn.cli.console import PATH, Console, Progress, common_options, table
 from edge_cnn.cli.model_options import model_options
 from edge_cnn.cli.output_path import check_file
+from edge_cnn.cli.slot_options import slot_folder
+from edge_cnn.cli.slot_tuning import install_tuned, slot_for_tuning
 from edge_cnn.core.bundle import SUFFIX
 from edge_cnn.core.errors import InputError
 from edge_cnn.core.labelled_images import LabelledImages
@@ -29,7 +31,7 @@ from edge_cnn.device.optimizers.table import AUTO, OPTIMIZERS
 @common_options
 @model_options
 @click.option("--data", type=PATH, required=True, help="Folder with one sub-folder of images a class, .npz, or name.")
-@click.option("--out", type=PATH, required=True, help="New file, of the same format as MODEL.")
+@click.option("--out", type=PATH, required=True, help="New file, of the same format as MODEL; or a slot.")
 @click.option("--holdout", type=float, default=0.2, show_default=True, help="Share of the samples held out.")
 @click.option("--replay", type=PATH, help="Samples of the old task, against forgetting; default: the bundle's own.")
 @class_options
@@ -68,16 +70,21 @@ def command(
     """Retrain the last layer of MODEL on DATA and write it to OUT.
 
     OUT is written only if the held-out accuracy did not go down (else exit status 1); MODEL itself is never touched
-    unless OUT names it.
+    unless OUT names it. Where OUT is a slot, the tuned bundle becomes its next version, checked as 'install' does.
     """
     suffix = model.suffix.lower()
-    check_file(out, [".edgecnn", ".onnx", ".tflite"] if suffix == SUFFIX else [suffix])
+    slot = slot_folder(out)
+    out = slot or out
+    if slot is None:
+        check_file(out, [".edgecnn", ".onnx", ".tflite"] if suffix == SUFFIX or slot_folder(model) else [suffix])
     settings = OptimizerSettings(passes=epochs, learning_rate=learning_rate, batch_size=batch_size, momentum=momentum)
     training = TrainingConfig(
         optimizer, settings, _l2(l2), balanced=balance, smoothing=label_smoothing, patience=patience
     )
     config = FinetuneConfig(holdout, console.seed, training)
     classifier = open_model()
+    # Until the command ends, so that nobody else tunes or switches what this one is going to replace.
+    writer = click.get_current_context().with_resource(slot_for_tuning(slot, classifier, console)) if slot else None
     skipped: list[Path] = []
     named = _named_data(data)
     names = classes.names(classifier.labels, data if named is None else named.class_names)
@@ -123,7 +130,10 @@ def command(
             on_epoch=on_epoch,
         )
     if result.improved:
-        result.classifier.save(out)
+        if writer is not None:
+            install_tuned(writer, result.classifier)
+        else:
+            result.classifier.save(out)
         _note_dropped(console, classifier)
     if classifier.bundle is None and "given" in classifier.preprocessing_source:
         console.note("the file cannot say so itself: give the same --input-range whenever you use it")

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from edge_cnn.cli.console import PATH, Console, common_options, table
+from edge_cnn.cli.console import Console, common_options, table
+from edge_cnn.cli.slot_options import SlotOrFile
 from edge_cnn.core.artifact import read_artifact
 from edge_cnn.core.bundle import SUFFIX, read_bundle
 from edge_cnn.core.tensor_spec import TensorSpec
@@ -16,7 +17,7 @@ from edge_cnn.device.inspection import inspect_artifact
 
 
 @click.command("inspect")
-@click.argument("file", type=PATH)
+@click.argument("file", type=SlotOrFile())
 @common_options
 def command(console: Console, file: Path) -> None:
     """Show what is inside FILE (.tflite, .onnx or .edgecnn): ops and versions, tensors, head, sizes, provenance.

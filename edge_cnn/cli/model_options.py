@@ -12,7 +12,10 @@ import click
 
 from edge_cnn.cli.console import PATH, Console
 from edge_cnn.device.classifier import Classifier
-from edge_cnn.device.opening import open_classifier
+from edge_cnn.verify.opening import open_classifier
+
+DEFAULT_SLOT = "slot:"
+"""MODEL that stands for the default slot's active version."""
 
 
 class RangeType(click.ParamType):
@@ -55,9 +58,19 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
         threads: int,
         **arguments: Any,
     ) -> Any:
+        if str(model) == DEFAULT_SLOT:
+            from edge_cnn.cli.slot_options import slot_folder
+
+            model = slot_folder(model) or model
+
         def open_model() -> Classifier:
             classifier = open_classifier(
-                model, runtime=runtime, artifact=artifact, input_range=input_range, threads=threads
+                model,
+                runtime=runtime,
+                artifact=artifact,
+                input_range=input_range,
+                threads=threads,
+                on_note=console.note,
             )
             opened = f"{classifier.artifact.name} on {classifier.runtime.name} {classifier.runtime.version}"
             if classifier.preprocessing is None:

@@ -74,7 +74,7 @@ def _try_file(file: Path, shown: Path, option: str) -> None:
     except OSError as error:
         raise _cannot_write(shown, option, error) from error
     os.close(handle)
-    Path(name).unlink()
+    Path(name).unlink(missing_ok=True)  # A writer of the same file may take it for a dead one's leftover.
 
 
 def _cannot_write(path: Path, option: str, error: OSError) -> InputError:

@@ -6,18 +6,25 @@ from pathlib import Path
 
 import click
 
-from edge_cnn.cli.console import PATH, Console, common_options, table
+from edge_cnn.cli.console import PATH, Console, common_options
 from edge_cnn.cli.device_options import device_options
 from edge_cnn.cli.output_path import check_file
+from edge_cnn.cli.slot_options import SlotOrFile
+from edge_cnn.cli.verify_tables import drawn, verdict_word
 from edge_cnn.core.atomic_file import write_atomically
+from edge_cnn.core.errors import DeviceUnavailableError
 from edge_cnn.verify.replay import verify
-from edge_cnn.verify.verify_result import VerifyReport, VerifyResult
+from edge_cnn.verify.verify_result import VerifyResult
 
 
 @click.command("verify")
-@click.argument("bundle", type=PATH)
-@click.option("--report", type=PATH, metavar="FILE.html", help="Write a page with numbers and histograms.")
+@click.argument("bundle", type=SlotOrFile())
+@click.option(
+    "--report", type=PATH, metavar="FILE.html", help="Write a page: the matrix, histograms, flipped answers, times."
+)
 @click.option("--junit", type=PATH, metavar="FILE.xml", help="Write JUnit XML for CI.")
+@click.option("--baseline", type=PATH, metavar="FILE.json", help="Compare with the figures of an earlier run.")
+@click.option("--update-baseline", is_flag=True, help="Write this run's figures to --baseline, if every check passes.")
 @common_options
 @device_options
 def command(
@@ -27,65 +34,53 @@ def command(
     limit_s: float,
     report: Path | None,
     junit: Path | None,
+    baseline: Path | None,
+    update_baseline: bool,
 ) -> int:
     """Replay the golden samples of BUNDLE on each DEVICE and compare with what the host recorded.
 
-    Every artifact runs where the device has a runtime for its format. Exit status 1 when one is out of tolerance.
+    Every artifact runs where the device has a runtime for its format. Exit status 1 when one is out of tolerance, or
+    worse than in the baseline: a loss of right answers beyond chance (McNemar's exact test, p < 0.05), or other bits
+    from the same file, runtime version, kernels and CPU. Exit status 3 when a device went away in the middle.
     """
-    for option, file in (("--report", report), ("--junit", junit)):
+    if update_baseline and baseline is None:
+        raise click.UsageError("--update-baseline goes with --baseline FILE.json, the file to write")
+    for option, file in (
+        ("--report", report),
+        ("--junit", junit),
+        ("--baseline", baseline if update_baseline else None),
+    ):
         if file is not None:
             check_file(file, option=option)
 
     def tell(result: VerifyResult) -> None:
-        console.note(f"{result.artifact} on {result.device}: {_verdict(result)}")
+        console.note(f"{result.artifact} on {result.device}: {verdict_word(result)}")
 
-    outcome = verify(bundle, devices, limit_s=limit_s, on_result=tell)
+    outcome = verify(
+        bundle,
+        devices,
+        limit_s=limit_s,
+        baseline=baseline,
+        update_baseline=update_baseline,
+        timed=report is not None,
+        on_result=tell,
+    )
     for skip in outcome.skipped:
         console.note(f"{skip.artifact} on {skip.device}: not run, {skip.reason}")
     if report is not None:
-        from edge_cnn.verify.verify_report import to_html
+        from edge_cnn.core.bundle import read_bundle
+        from edge_cnn.verify.report.page import to_html
 
-        write_atomically(report, to_html(outcome).encode())
+        write_atomically(report, to_html(outcome, read_bundle(bundle)).encode())
         console.note(f"report: {report}")
     if junit is not None:
         from edge_cnn.verify.junit import to_junit
 
         write_atomically(junit, to_junit(outcome))
         console.note(f"JUnit XML: {junit}")
-    console.result(outcome.to_json(), _drawn(outcome))
-    return 0 if outcome.passed else 1
-
-
-def _drawn(outcome: VerifyReport) -> str:
-    header = (
-        "artifact",
-        "device",
-        "runtime",
-        "kernels",
-        "max LSB",
-        "top-1",
-        "host",
-        "device acc.",
-        "verdict",
-        "reason",
-    )
-    return table(header, [_row(result) for result in outcome.results])
-
-
-def _row(result: VerifyResult) -> list[str]:
-    parity = result.parity
-    numbers = ["-"] * 4
-    if parity is not None:
-        lsb = parity.compared.max_lsb
-        numbers = [
-            "-" if lsb is None else str(lsb),
-            f"{100 * parity.top1_agreement:.1f}%",
-            f"{100 * parity.host_accuracy:.1f}%",
-            f"{100 * parity.device_accuracy:.1f}%",
-        ]
-    kernels = result.kernels or "-"
-    return [result.artifact, result.device, result.runtime, kernels, *numbers, _verdict(result), result.reason]
-
-
-def _verdict(result: VerifyResult) -> str:
-    return "passed" if result.passed else "FAILED"
+    if update_baseline:
+        console.note(f"baseline: {baseline}" if outcome.passed else f"{baseline} not written: not every check passed")
+    console.result(outcome.to_json(), drawn(outcome))
+    if outcome.exit_status == DeviceUnavailableError.exit_status:
+        outcome.check()
+    return outcome.exit_status

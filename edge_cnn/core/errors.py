@@ -5,6 +5,8 @@ EdgeCnnError
 │   ├── ModelError                 a model file that cannot be used
 │   │   └── NoHeadError            a graph without a fully-connected last layer
 │   ├── BundleError                a bundle that is damaged or not to be trusted
+│   ├── SlotError                  a model slot that cannot be used
+│   │   └── SlotBusyError          a model slot that another process is changing
 │   └── DataError                  images, labels or arrays that cannot be used
 ├── CheckFailedError (exit 1)      everything ran, and the answer is no
 │   ├── ToleranceError             host and device disagree beyond the tolerance
@@ -13,6 +15,7 @@ EdgeCnnError
 │   └── ConstraintError            an artifact breaks a rule of its target
 └── UnavailableError (exit 3)      something that was asked for is not there
     ├── RuntimeUnavailableError
+    │   └── AcceleratorUnavailableError  it would compute elsewhere than it was asked to
     └── DeviceUnavailableError
 """
 
@@ -39,6 +42,14 @@ class NoHeadError(ModelError):
 
 class BundleError(InputError):
     """A bundle that is damaged, of an unknown schema, or not to be trusted."""
+
+
+class SlotError(InputError):
+    """A model slot that cannot be used."""
+
+
+class SlotBusyError(SlotError):
+    """A model slot that another process is changing."""
 
 
 class DataError(InputError):
@@ -75,6 +86,10 @@ class UnavailableError(EdgeCnnError):
 
 class RuntimeUnavailableError(UnavailableError):
     """An inference runtime that is not installed here."""
+
+
+class AcceleratorUnavailableError(RuntimeUnavailableError):
+    """An accelerator that was asked for and does not run the graph; what computes instead is no answer."""
 
 
 class DeviceUnavailableError(UnavailableError):

@@ -19,10 +19,12 @@ class Kernels:
     Attributes:
         family: one of `tolerance.KERNEL_FAMILIES`.
         shares: name of a delegate or provider -> share of the executed nodes, summing to 1.
+        arena_bytes: working memory that the graph takes, where the runtime plans it beforehand and tells.
     """
 
     family: str
     shares: dict[str, float]
+    arena_bytes: int | None = None
 
 
 class Runtime(Protocol):
@@ -30,7 +32,7 @@ class Runtime(Protocol):
 
     @property
     def name(self) -> str:
-        """RUNTIME as users type it: "litert", "litert-ref", "tflite-runtime", "onnxruntime"."""
+        """RUNTIME as users type it: "litert", "litert-ref", "tflm", "onnxruntime", ..."""
         ...
 
     @property

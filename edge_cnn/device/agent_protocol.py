@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from edge_cnn.core.errors import DeviceUnavailableError
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 MAX_HEADER_BYTES = 2**20
 MAX_BODY_BYTES = 2**31
 """Room for the largest artifact; inputs are sent in small batches."""

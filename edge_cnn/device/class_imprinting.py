@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from edge_cnn.device.embedding_rows import EmbeddingRows, each_block
 from edge_cnn.device.head_problem import Parameters
-
-_TINY = float(np.finfo(np.float32).tiny)
+from edge_cnn.device.head_quantization import SMALLEST_NORMAL
 
 
 def without_classes(head: Parameters, new: Sequence[int]) -> Parameters:
@@ -50,7 +49,7 @@ def imprint_classes(
     own = 0.0
     for where, z in each_block(rows):
         features, block = z[:, :-1].astype(np.float64), labels[where]
-        lengths = np.maximum(np.linalg.norm(features, axis=1, keepdims=True), _TINY)
+        lengths = np.maximum(np.linalg.norm(features, axis=1, keepdims=True), SMALLEST_NORMAL)
         np.add.at(directions, block, features / lengths)
         np.add.at(sums, block, features)
         known = np.isin(block, old)
@@ -59,7 +58,7 @@ def imprint_classes(
     own /= max(int(counts[old].sum()), 1)
     for label in new:
         if counts[label]:
-            weights = length * directions[label] / max(float(np.linalg.norm(directions[label])), _TINY)
+            weights = length * directions[label] / max(float(np.linalg.norm(directions[label])), SMALLEST_NORMAL)
             result[label, :-1] = weights
             result[label, -1] = own - float(sums[label] @ weights) / counts[label]
     return result

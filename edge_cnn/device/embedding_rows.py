@@ -35,6 +35,11 @@ class EmbeddingRows(Protocol):
         """Features and the 1."""
         ...
 
+    @property
+    def resident(self) -> int:
+        """Bytes that lie in memory as floats all the time."""
+        ...
+
     def take(self, choice: Choice) -> NDArray[np.float32]:
         """The rows at a slice or at indices: float32 (rows, width), not to be written to."""
         ...
@@ -61,6 +66,10 @@ class DenseRows:
     @property
     def width(self) -> int:
         return int(self.values.shape[1])
+
+    @property
+    def resident(self) -> int:
+        return self.values.nbytes
 
     def take(self, choice: Choice) -> NDArray[np.float32]:
         return self.values[choice]
@@ -92,6 +101,10 @@ class CodeRows:
     def width(self) -> int:
         return int(self.codes.shape[1]) + 1
 
+    @property
+    def resident(self) -> int:
+        return 0
+
     def take(self, choice: Choice) -> NDArray[np.float32]:
         raw = self.codes[choice if self.members is None else self.members[choice]]
         rows = np.empty((len(raw), self.width), np.float32)
@@ -112,14 +125,18 @@ def dense_rows(embeddings: NDArray[Any]) -> DenseRows:
     return DenseRows(values)
 
 
+DENSE_SHARE = 0.65
+"""Part of the memory that rows may take as floats: to widen codes in every pass costs up to half of it again."""
+
+
 def open_rows(
     codes: NDArray[Any], quantization: QuantizationParams | None, standardization: Standardization, memory: int
 ) -> EmbeddingRows:
-    """Rows of codes (n, features): in memory where they take at most `memory` bytes as floats, else block by block."""
+    """Rows of codes (n, features): in memory where that leaves enough of `memory` bytes to work with, else by block."""
     scale, zero_point = (1.0, 0) if quantization is None else (quantization.scale, quantization.zero_point)
     offset = zero_point + standardization.mean / scale
     rows = CodeRows(codes, None, offset.astype(np.float32), (scale / standardization.scale).astype(np.float32))
-    if 4 * rows.samples * rows.width > memory:
+    if 4 * rows.samples * rows.width > DENSE_SHARE * memory:
         return rows
     return DenseRows(rows.take(slice(None)))
 

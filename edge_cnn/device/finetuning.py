@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,7 @@ def finetune(
         config: settings.
         replay: labelled samples of the old task; by default the embeddings that the bundle stores.
         class_names: the classes that the tuned model shall have, in this order; by default those that it has. Class
-            indices in `labels` are places among these.
+            indices in `labels` are places among these. With a new one among them all classes weigh the same.
         on_batch: told (images done, images in all) while embedding.
         on_predicted: told what the last layer can reach, before it is trained.
         on_epoch: told of each pass.
@@ -71,6 +71,10 @@ def finetune(
     base, known = classifier.artifact, classifier.labels
     if class_names is not None:
         classifier = with_classes(classifier, class_names)
+    added = [index for index, name in enumerate(classifier.labels) if name not in known]
+    if added:
+        # How many samples of a new class meet how many replayed ones of an old class says nothing of what is to come.
+        config = replace(config, training=replace(config.training, balanced=True))
     indices = label_indices(labels, classifier.labels)
     check_samples(images, indices)
     embedder = Embedder(classifier)
@@ -87,8 +91,8 @@ def finetune(
     held_codes, held_targets = join(new.holdout, old.holdout)
     standardization = fit_standardization(train_codes, embedder.to_real)
     quantization, memory = embedder.split.info.embedding.quantization, config.training.settings.memory
-    rows, held = (open_rows(part, quantization, standardization, memory // 2) for part in (train_codes, held_codes))
-    added = [index for index, name in enumerate(classifier.labels) if name not in known]
+    rows = open_rows(train_codes, quantization, standardization, memory)
+    held = open_rows(held_codes, quantization, standardization, memory // 8)
     own = without_classes(to_parameters(standardization.head_to_standardized(embedder.split.head)), added)
     is_new = np.arange(len(targets)) < len(new.train_rows)
     predicted = predict_gain(rows, targets, is_new, own, config.training, rng, classifier.threads)

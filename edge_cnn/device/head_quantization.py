@@ -22,6 +22,10 @@ LEAST_RANGE = 0.01
 BIAS_LIMIT = 2**30
 """Largest code of an int32 bias: kernels add the products to it in 32 bits."""
 
+SMALLEST_NORMAL = 2.0**-126
+"""Of float32. Not from np.finfo, which computes with subnormals and warns where a runtime has made the processor flush
+them to zero, as tflite-runtime's wheels for ARM do when they are imported."""
+
 FLOAT_FLOOR = -1e4
 """Bias of a class that is not taught yet: no logit of a real network is lower, and float16 holds it."""
 
@@ -50,7 +54,7 @@ def quantize_weights(
     limit = min(int(np.iinfo(dtype).max), 2**15 - 1)
     peaks = np.abs(weights).max(axis=1) if per_channel else np.abs(weights).max(keepdims=True).reshape(1)
     # A class with all weights 0 still needs a positive scale.
-    scales = np.maximum(peaks / limit, np.finfo(np.float32).tiny * 2**20)
+    scales = np.maximum(peaks / limit, SMALLEST_NORMAL * 2**20)
     if least_scales is not None:
         scales = np.maximum(scales, least_scales if per_channel else least_scales.max())
     scales = scales.astype(np.float32)

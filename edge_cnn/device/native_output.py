@@ -12,8 +12,8 @@ LAST_LINES = 3
 
 
 @contextlib.contextmanager
-def captured_native_stderr() -> Generator[Callable[[], str]]:
-    """Point file descriptor 2 at a temporary file; yields a function that tells its last lines, joined by '; '.
+def captured_native_stderr(lines: int = LAST_LINES) -> Generator[Callable[[], str]]:
+    """Point file descriptor 2 at a temporary file; yields a function that tells its last `lines`, joined by '; '.
 
     Process-wide while it lasts, hence used around loading a model and not around running it.
     """
@@ -27,8 +27,8 @@ def captured_native_stderr() -> Generator[Callable[[], str]]:
 
         def last_lines() -> str:
             file.seek(0)
-            lines = file.read().decode(errors="replace").splitlines()
-            return "; ".join(line.strip() for line in lines[-LAST_LINES:] if line.strip())
+            said = file.read().decode(errors="replace").splitlines()
+            return "; ".join(line.strip() for line in said[-lines:] if line.strip())
 
         os.dup2(file.fileno(), 2)
         try:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge_cnn.core.errors import ModelError
 from edge_cnn.core.quantization import QuantizationParams, quantize
-from edge_cnn.device.head_quantization import BIAS_LIMIT, bias_params, logits_params, quantize_weights
+from edge_cnn.device.head_quantization import BIAS_LIMIT, SMALLEST_NORMAL, bias_params, logits_params, quantize_weights
 from edge_cnn.device.onnx_constants import Slot
 from edge_cnn.device.onnx_file import OnnxModel
 from edge_cnn.device.onnx_head_layout import HeadLayout
@@ -108,7 +108,7 @@ def _bias_slots(
     if dtype == np.int32:
         if weight_scales is None or info.embedding.quantization is None:
             # A float layer with a quantized bias: any scale serves, so take the finest.
-            scales = np.full(count, max(np.abs(bias).max(), np.finfo(np.float32).tiny * 2**40) / BIAS_LIMIT)
+            scales = np.full(count, max(np.abs(bias).max(), SMALLEST_NORMAL * 2**40) / BIAS_LIMIT)
         else:
             scales = np.asarray(bias_params(info.embedding.quantization.scale, weight_scales).scales)
             scales = np.broadcast_to(scales, count) if count > 1 else scales.max(keepdims=True)

@@ -1,9 +1,9 @@
-"""ONNX files through ONNX Runtime's CPU execution provider."""
+"""ONNX files through ONNX Runtime: on its CPU execution provider, or on an accelerator and nothing else."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.errors import DataError, ModelError
 from edge_cnn.core.protocols import Kernels
 from edge_cnn.core.tensor_spec import TensorSpec
+
+if TYPE_CHECKING:
+    from edge_cnn.device.onnx_accelerators import OnnxAccelerator
 
 _DTYPES = {
     "tensor(float)": "float32",
@@ -24,6 +27,7 @@ _DTYPES = {
 }
 
 _LOG_FATAL_ONLY = 4
+_CPU, _CPU_FAMILY = "CPUExecutionProvider", "ort-cpu"
 
 
 class OnnxSession:
@@ -32,29 +36,34 @@ class OnnxSession:
     Args:
         artifact: an `.onnx` file.
         threads: for the operators of one inference.
+        accelerator: what to run on; None for the CPU.
 
     Raises:
-        ModelError: ONNX Runtime refuses the file.
+        ModelError: ONNX Runtime, or the accelerator, refuses the file.
+        AcceleratorUnavailableError: the accelerator is not there.
     """
 
-    name = "onnxruntime"
-
-    def __init__(self, artifact: Artifact, *, threads: int) -> None:
+    def __init__(self, artifact: Artifact, *, threads: int, accelerator: OnnxAccelerator | None = None) -> None:
         import onnxruntime  # pyright: ignore[reportMissingTypeStubs]  # ships none
 
         library: Any = onnxruntime
-        options = library.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = _LOG_FATAL_ONLY
-        try:
-            session = library.InferenceSession(artifact.data, options, providers=["CPUExecutionProvider"])
-        # ONNX Runtime's own exceptions (Fail, InvalidGraph, NotImplemented, ...) have no common public base.
-        except Exception as error:
-            detail = " ".join(str(error).split())
-            raise ModelError(
-                f"onnxruntime refuses {artifact.name}: {detail}; see 'edge-cnn inspect {artifact.name}'"
-            ) from error
+
+        def new_options() -> Any:
+            options = library.SessionOptions()
+            options.intra_op_num_threads = threads
+            options.inter_op_num_threads = 1
+            options.log_severity_level = _LOG_FATAL_ONLY
+            return options
+
+        self.name = "onnxruntime" if accelerator is None else accelerator.runtime
+        self._kernels = Kernels(_CPU_FAMILY, {_CPU: 1.0})
+        if accelerator is None:
+            session = _cpu_session(library, artifact, new_options())
+        else:
+            from edge_cnn.device.onnx_accelerators import open_profiled
+
+            session, shares = open_profiled(library, artifact, accelerator, new_options)
+            self._kernels = Kernels(accelerator.family, shares)
         self._session: Any = session
         self.version = str(library.__version__)
         self.inputs = tuple(_spec(t) for t in session.get_inputs())
@@ -89,12 +98,23 @@ class OnnxSession:
             got = ", ".join(f"{a.dtype} {a.shape}" for a in inputs)
             detail = " ".join(str(error).split())
             raise DataError(
-                f"onnxruntime: the model takes {wanted}, got {got}: {detail}; reshape or convert the input"
+                f"{self.name}: the model takes {wanted}, got {got}: {detail}; reshape or convert the input"
             ) from error
 
     def kernels(self) -> Kernels:
-        """The only provider of the session is the CPU's."""
-        return Kernels("ort-cpu", dict.fromkeys(self._session.get_providers(), 1.0))
+        """Share of the executed nodes by provider; a session for the CPU has no other provider that could run one."""
+        return self._kernels
+
+
+def _cpu_session(library: Any, artifact: Artifact, options: Any) -> Any:
+    try:
+        return library.InferenceSession(artifact.data, options, providers=[_CPU])
+    # ONNX Runtime's own exceptions (Fail, InvalidGraph, NotImplemented, ...) have no common public base.
+    except Exception as error:
+        detail = " ".join(str(error).split())
+        raise ModelError(
+            f"onnxruntime refuses {artifact.name}: {detail}; see 'edge-cnn inspect {artifact.name}'"
+        ) from error
 
 
 def _spec(tensor: Any) -> TensorSpec:

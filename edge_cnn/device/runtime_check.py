@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 import tempfile
@@ -12,9 +11,18 @@ import numpy as np
 
 from edge_cnn.core.artifact import TFLITE, Artifact, read_artifact
 from edge_cnn.core.errors import EdgeCnnError
+from edge_cnn.device.process_end import describe_end
 from edge_cnn.device.runtimes import RUNTIMES, open_runtime
 
 TIMEOUT_S = 60
+
+OLD_HYBRID_DENSE = (
+    "known wrong: FULLY_CONNECTED with float input and per-channel int8 weights, which tflite-runtime 2.14 computes as "
+    "if they were per-tensor"
+)
+TFLM_DEQUANTIZES_WRONG = (
+    "known wrong: DEQUANTIZE with a scale a channel, as weight-only files have it; TFLite Micro takes the first for all"
+)
 
 
 def check_runtimes(artifact: Artifact) -> dict[str, str]:
@@ -31,15 +39,16 @@ def check_runtimes(artifact: Artifact) -> dict[str, str]:
 
 def known_wrong(artifact: Artifact, runtime: str) -> str | None:
     """Why `runtime` loads the file and computes garbage, None if nothing of the kind is known."""
-    if artifact.format != TFLITE or not runtime.startswith("tflite-runtime"):
+    if artifact.format != TFLITE:
         return None
-    from edge_cnn.device.tflite_file import has_hybrid_per_channel_dense
+    if runtime == "tflm":
+        from edge_cnn.device.tflite_traits import has_per_channel_dequantize
 
-    if has_hybrid_per_channel_dense(artifact):
-        return (
-            "known wrong: FULLY_CONNECTED with float input and per-channel int8 weights, which tflite-runtime 2.14 "
-            "computes as if they were per-tensor"
-        )
+        return TFLM_DEQUANTIZES_WRONG if has_per_channel_dequantize(artifact) else None
+    if runtime.startswith("tflite-runtime"):
+        from edge_cnn.device.tflite_file import has_hybrid_per_channel_dense
+
+        return OLD_HYBRID_DENSE if has_hybrid_per_channel_dense(artifact) else None
     return None
 
 
@@ -53,7 +62,7 @@ def _load_in_child(path: Path, runtime: str) -> str:
     if child.returncode == 0:
         return "runs"
     if child.returncode < 0:
-        return f"refuses: crashes with {signal.Signals(-child.returncode).name}"
+        return f"refuses: crashes with {describe_end(child.returncode)}"
     return f"refuses: {child.stdout.strip() or 'exit status ' + str(child.returncode)}"
 
 

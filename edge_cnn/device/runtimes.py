@@ -24,6 +24,8 @@ class RuntimeRow:
         package: the Python package that must be importable.
         extra: of this project, installs the package.
         open: artifact, threads -> Runtime.
+        build: distribution that `package` must come from, where several bring a package of that name.
+        device: DEVICE that has it in an environment of its own, where it does not go with the others.
     """
 
     name: str
@@ -31,9 +33,37 @@ class RuntimeRow:
     package: str
     extra: str
     open: Callable[[Artifact, int], Runtime]
+    build: str | None = None
+    device: str | None = None
 
     def is_installed(self) -> bool:
-        return importlib.util.find_spec(self.package) is not None
+        """Whether it can be imported here; looks at files only."""
+        spec = importlib.util.find_spec(self.package)
+        if spec is None or self.build is None:
+            return spec is not None
+        return _builds(spec.origin) == self.build
+
+    def advice(self, installing: str = "pip install") -> str:
+        """What to do where it is not installed: a command that begins with `installing`, or another DEVICE."""
+        if self.device is not None:
+            return f"take --on {self.device}, which 'edge-cnn devices setup {self.device}' makes ready"
+        return f"{installing} 'edge-cnn[{self.extra}]'"
+
+
+def _builds(origin: str | None) -> str | None:
+    """Name of the distribution that the package onnxruntime at `origin` belongs to; every build of it writes it there.
+
+    Not asked of importlib.metadata, whose import is a tenth of a cold start.
+    """
+    if origin is None:
+        return None
+    try:
+        with open(origin.removesuffix("__init__.py") + "capi/build_and_package_info.py", encoding="utf-8") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return None
+    named = [line.partition("=")[2].strip(" '\"") for line in lines if line.startswith("package_name")]
+    return named[0] if named else None
 
 
 def _tflite(name: str, package: str, *, reference: bool = False) -> Callable[[Artifact, int], Runtime]:
@@ -45,10 +75,31 @@ def _tflite(name: str, package: str, *, reference: bool = False) -> Callable[[Ar
     return open_tflite
 
 
-def _onnx(artifact: Artifact, threads: int) -> Runtime:
-    from edge_cnn.device.onnx_session import OnnxSession
+def _tflm(artifact: Artifact, threads: int) -> Runtime:
+    from edge_cnn.device.tflm_interpreter import TflmInterpreter
 
-    return OnnxSession(artifact, threads=threads)
+    del threads  # A microcontroller has one.
+    return TflmInterpreter(artifact)
+
+
+def _tosa(artifact: Artifact, threads: int) -> Runtime:
+    from edge_cnn.device.tosa_graph import TosaGraph
+
+    del threads  # The reference model has one.
+    return TosaGraph(artifact)
+
+
+def _onnx(accelerator: str | None = None) -> Callable[[Artifact, int], Runtime]:
+    def open_onnx(artifact: Artifact, threads: int) -> Runtime:
+        from edge_cnn.device.onnx_session import OnnxSession
+
+        if accelerator is None:
+            return OnnxSession(artifact, threads=threads)
+        from edge_cnn.device import onnx_accelerators
+
+        return OnnxSession(artifact, threads=threads, accelerator=onnx_accelerators.ACCELERATORS[accelerator])
+
+    return open_onnx
 
 
 RUNTIMES: dict[str, RuntimeRow] = {
@@ -66,7 +117,17 @@ RUNTIMES: dict[str, RuntimeRow] = {
             "tflite",
             _tflite("tflite-runtime-ref", "tflite_runtime", reference=True),
         ),
-        RuntimeRow("onnxruntime", ONNX, "onnxruntime", "onnx", _onnx),
+        RuntimeRow("tflm", TFLITE, "tflite_micro", "tflm", _tflm, device="tflm"),
+        RuntimeRow("tosa-ref", TFLITE, "tosa_reference_model", "tosa", _tosa, device="tosa"),
+        RuntimeRow("onnxruntime", ONNX, "onnxruntime", "onnx", _onnx()),
+        RuntimeRow("onnxruntime-cuda", ONNX, "onnxruntime", "cuda", _onnx("onnxruntime-cuda"), build="onnxruntime-gpu"),
+        RuntimeRow(
+            "onnxruntime-tensorrt", ONNX, "onnxruntime", "cuda", _onnx("onnxruntime-tensorrt"), build="onnxruntime-gpu"
+        ),
+        RuntimeRow("onnxruntime-qnn", ONNX, "onnxruntime_qnn", "qnn", _onnx("onnxruntime-qnn")),
+        RuntimeRow(
+            "onnxruntime-webgpu", ONNX, "onnxruntime", "webgpu", _onnx("onnxruntime-webgpu"), build="onnxruntime-webgpu"
+        ),
     )
 }
 """In the order of preference for each format."""
@@ -109,7 +170,11 @@ def open_runtime(artifact: Artifact, name: str | None = None, *, threads: int = 
         row = next((r for r in RUNTIMES.values() if r.format == artifact.format and r.is_installed()), None)
         if row is None:
             extras = " or ".join(
-                dict.fromkeys(f"'edge-cnn[{r.extra}]'" for r in RUNTIMES.values() if r.format == artifact.format)
+                dict.fromkeys(
+                    f"'edge-cnn[{r.extra}]'"
+                    for r in RUNTIMES.values()
+                    if r.format == artifact.format and r.build is None and r.device is None
+                )
             )
             raise RuntimeUnavailableError(f"no runtime for {artifact.name} is installed here; pip install {extras}")
     else:
@@ -120,7 +185,5 @@ def open_runtime(artifact: Artifact, name: str | None = None, *, threads: int = 
                 f"choose from {', '.join(r.name for r in RUNTIMES.values() if r.format == artifact.format)}"
             )
         if not row.is_installed():
-            raise RuntimeUnavailableError(
-                f"runtime {name!r} is not installed here; pip install 'edge-cnn[{row.extra}]'"
-            )
+            raise RuntimeUnavailableError(f"runtime {name!r} is not installed here; {row.advice()}")
     return row.open(artifact, threads)

@@ -12,6 +12,7 @@ from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.errors import DataError, ModelError
 from edge_cnn.core.quantization import QuantizationParams
 from edge_cnn.core.tensor_spec import TensorSpec
+from edge_cnn.device.fixed_batch import batch_size, run_in_batches
 from edge_cnn.device.native_output import captured_native_stderr
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class TfliteInterpreter:
         self.outputs = tuple(_spec(d) for d in interpreter.get_output_details())
         self._input_indices: list[int] = [int(d["index"]) for d in interpreter.get_input_details()]
         self._output_indices: list[int] = [int(d["index"]) for d in interpreter.get_output_details()]
-        self._batch = max(self.inputs[0].shape[0], 1) if self.inputs and self.inputs[0].shape else 1
+        self._batch = batch_size(self.inputs)
 
     @property
     def version(self) -> str:
@@ -75,16 +76,7 @@ class TfliteInterpreter:
         """
         if len(inputs) == 1 and len(inputs[0]) == self._batch:
             return self._run_batch(inputs)
-        if len(inputs) != len(self.inputs):
-            raise DataError(f"the graph has {len(self.inputs)} inputs, got {len(inputs)} arrays; give one each")
-        count = len(inputs[0])
-        columns: list[list[NDArray[Any]]] = [[] for _ in self.outputs]
-        for start in range(0, count, self._batch):
-            rows = [_padded(array[start : start + self._batch], self._batch) for array in inputs]
-            for column, output in zip(columns, self._run_batch(rows), strict=True):
-                column.append(output)
-        empty = [np.empty((0, *spec.shape[1:]), spec.numpy_dtype) for spec in self.outputs]
-        return [np.concatenate(c)[:count] if c else e for c, e in zip(columns, empty, strict=True)]
+        return run_in_batches(self._run_batch, inputs, self.inputs, self.outputs)
 
     def _run_batch(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         interpreter = self._interpreter
@@ -137,11 +129,6 @@ def _replaced(own: list[dict[str, Any]], delegates: list[dict[str, Any]]) -> set
             replaced.add(int(op["index"]))
             pending += [int(t) for t in op["inputs"] if int(t) not in known]
     return replaced
-
-
-def _padded(rows: NDArray[Any], batch: int) -> NDArray[Any]:
-    missing = batch - len(rows)
-    return np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)]) if missing else rows
 
 
 def _spec(details: dict[str, Any]) -> TensorSpec:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from types import TracebackType
 from typing import IO, Any
 
@@ -20,7 +19,11 @@ from edge_cnn.core.errors import DeviceFailedError, DeviceUnavailableError, Edge
 from edge_cnn.core.protocols import Kernels
 from edge_cnn.core.tensor_spec import TensorSpec
 from edge_cnn.device.agent_protocol import PROTOCOL_VERSION, Message, read_message, write_message
+from edge_cnn.device.operator_times import OperatorTime
+from edge_cnn.device.process_end import describe_end
 from edge_cnn.device.runtimes import RUNTIMES
+from edge_cnn.verify.device_facts import DeviceFacts
+from edge_cnn.verify.throttling import ThrottleState
 
 LIMIT_S = 300.0
 """Seconds for one request; ResNet-8 takes well under one a batch on the slowest board in the table of targets."""
@@ -36,9 +39,11 @@ class AgentClient:
         advice: what to do where the agent does not start.
         limit_s: seconds that one request may take.
         environment: variables of the agent; None for those of this process.
+        explain: exit status, stderr -> the error where they tell of the way to the agent, not of the agent itself.
 
     Attributes:
         runtimes: names of the runtimes that are installed there.
+        facts: what else the agent's greeting tells.
 
     Raises:
         DeviceUnavailableError: it does not start, or is another version.
@@ -52,8 +57,10 @@ class AgentClient:
         advice: str,
         limit_s: float = LIMIT_S,
         environment: Mapping[str, str] | None = None,
+        explain: Callable[[int, str], DeviceUnavailableError | None] | None = None,
     ) -> None:
         self._device = device
+        self._explain = explain
         self._advice = advice
         self._limit_s = limit_s
         self._timed_out = False
@@ -74,6 +81,7 @@ class AgentClient:
             self.close()
             raise
         self.runtimes = tuple(str(name) for name in greeting.header["runtimes"])
+        self.facts = DeviceFacts.from_header(greeting.header)
 
     def _receive_greeting(self) -> Message:
         with self._deadline():
@@ -87,6 +95,7 @@ class AgentClient:
                 raise DeviceUnavailableError(
                     f"device {self._device!r}: the agent did not start within {self._limit_s:g} s; {self._advice}"
                 )
+            self._check_way()
             said = self._last_line() or f"exit status {self._process.returncode}"
             raise DeviceUnavailableError(f"device {self._device!r}: the agent does not start: {said}; {self._advice}")
         if message.header.get("protocol") != PROTOCOL_VERSION:
@@ -105,6 +114,7 @@ class AgentClient:
 
         Raises:
             DeviceFailedError: the agent died or hung.
+            DeviceUnavailableError: the way to it is broken.
             EdgeCnnError: what the agent answered, as the class that it named.
         """
         answer = None
@@ -114,7 +124,7 @@ class AgentClient:
             try:
                 answer = self._receive()
             except DeviceUnavailableError as error:
-                if self._process.poll() is None and not self._timed_out:
+                if not self._has_ended() and not self._timed_out:
                     self._process.kill()  # Where the next message starts is no longer known.
                     raise DeviceUnavailableError(f"device {self._device!r}: {error}") from error
         if answer is None:
@@ -131,12 +141,43 @@ class AgentClient:
         return AgentRuntime(self, artifact.name, answer.header)
 
     @property
+    def limit_s(self) -> float:
+        """Seconds that one request may take."""
+        return self._limit_s
+
+    @property
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
     def peak_memory_mb(self) -> float:
         """Largest resident set of the agent so far, in MiB."""
         return float(self.ask({"op": "memory"}, subject="the agent").header["peak_memory_mb"])
+
+    def start_times_ms(self, repeats: int) -> NDArray[np.float64]:
+        """Milliseconds that each of `repeats` new Python processes takes to start there. Raises: as `ask`."""
+        (times,) = self.ask({"op": "start", "repeats": repeats}, subject="the agent").arrays
+        return times
+
+    def throttle_state(self) -> ThrottleState:
+        """Temperatures and frequencies there, now."""
+        return ThrottleState.from_header(self.ask({"op": "throttle"}, subject="the agent").header)
+
+    def profile(
+        self,
+        artifact: Artifact,
+        runtime: str,
+        inputs: Sequence[NDArray[Any]],
+        *,
+        threads: int,
+        warmup: int,
+        repeats: int,
+    ) -> tuple[OperatorTime, ...]:
+        """As `operator_times.profile_operators`, there. Raises: as there and as `ask`."""
+        header = {"op": "profile", "name": artifact.name, "format": artifact.format, "runtime": runtime}
+        counts = {"threads": threads, "warmup": warmup, "repeats": repeats}
+        arrays = (np.frombuffer(artifact.data, np.uint8), *inputs)
+        answer = self.ask({**header, **counts}, arrays, subject=artifact.name)
+        return tuple(OperatorTime.from_json(operator) for operator in answer.header["operators"])
 
     def close(self) -> None:
         """End the agent: closing its stdin suffices, unless it hangs."""
@@ -178,27 +219,51 @@ class AgentClient:
             timer.cancel()
 
     def _death(self, subject: str) -> DeviceFailedError:
+        """Raises: DeviceUnavailableError: it was the way to the agent that broke."""
         status = self._process.wait()
         if self._timed_out:
             return DeviceFailedError(
                 f"{subject} hung on {self._device!r} for more than {self._limit_s:g} s and was stopped; "
                 "try another runtime, or give it more time with --timeout"
             )
-        how = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+        self._check_way()
         said = self._last_line()
         return DeviceFailedError(
-            f"{subject} ended the agent on {self._device!r} with {how}{f' ({said})' if said else ''}; "
+            f"{subject} ended the agent on {self._device!r} with {describe_end(status)}{f' ({said})' if said else ''}; "
             "try another runtime, or export the model with another scheme"
         )
 
-    def _last_line(self) -> str:
+    def _has_ended(self) -> bool:
+        """Whether the process is gone; one that has just closed its pipe gets a moment."""
+        try:
+            self._process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def _check_way(self) -> None:
+        """Raises: DeviceUnavailableError: the way to the agent broke, so that its death says nothing."""
+        if self._explain is not None:
+            error = self._explain(self._process.wait(), self._said())
+            if error is not None:
+                raise error
+
+    def _said(self) -> str:
         self._stderr.seek(0)
-        lines = self._stderr.read().decode(errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return self._stderr.read().decode(errors="replace")
+
+    def _last_line(self) -> str:
+        return next((line.strip() for line in reversed(self._said().split("\n")) if line.strip()), "")
 
 
 class AgentRuntime:
-    """A `Runtime` whose graph is loaded in an agent."""
+    """A `Runtime` whose graph is loaded in an agent.
+
+    Attributes:
+        facts: what the agent tells of its machine.
+        import_ms: time to import the runtime there; next to none where the agent had it already.
+        load_ms: time to load the graph there, memory for its tensors included.
+    """
 
     def __init__(self, agent: AgentClient, artifact: str, header: dict[str, Any]) -> None:
         self._agent = agent
@@ -209,11 +274,23 @@ class AgentRuntime:
         self.inputs = tuple(TensorSpec.from_json(spec) for spec in header["inputs"])
         self.outputs = tuple(TensorSpec.from_json(spec) for spec in header["outputs"])
         kernels = header["kernels"]
-        self._kernels = Kernels(str(kernels["family"]), {str(k): float(v) for k, v in kernels["shares"].items()})
+        self.facts = agent.facts
+        self.import_ms = float(header["import_ms"])
+        self.load_ms = float(header["load_ms"])
+        shares = {str(name): float(share) for name, share in kernels["shares"].items()}
+        arena = kernels.get("arena_bytes")
+        self._kernels = Kernels(str(kernels["family"]), shares, None if arena is None else int(arena))
 
     def run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """As `Runtime.run`. Raises: DeviceFailedError: the agent died or hung."""
-        return list(self._agent.ask({"op": "run", "id": self._id}, inputs, subject=self._artifact).arrays)
+        return list(self._ask_run(inputs).arrays)
+
+    def time_once(self, inputs: Sequence[NDArray[Any]]) -> float:
+        """Microseconds of one run without a warm-up, measured there. Raises: as `run`."""
+        return float(self._ask_run(inputs).header["us"])
+
+    def _ask_run(self, inputs: Sequence[NDArray[Any]]) -> Message:
+        return self._agent.ask({"op": "run", "id": self._id}, inputs, subject=self._artifact)
 
     def time(self, inputs: Sequence[NDArray[Any]], *, warmup: int, repeats: int) -> NDArray[np.float64]:
         """Latencies of `repeats` runs after `warmup` others, measured there, in microseconds. Raises: as `run`."""

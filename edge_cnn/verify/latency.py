@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,17 +10,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_cnn.core.artifact import Artifact
-from edge_cnn.core.errors import InputError
+from edge_cnn.core.errors import InputError, RuntimeUnavailableError
 from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.core.tensor_spec import TensorSpec
 from edge_cnn.device.model_input import InputEncoder
+from edge_cnn.device.operator_times import OperatorTime
+from edge_cnn.verify.agent_client import AgentClient, AgentRuntime
 from edge_cnn.verify.devices.device import Device
+from edge_cnn.verify.latency_report import ColdStart, LatencyReport, Timing
+from edge_cnn.verify.throttling import judge_throttling
 
 WARMUP = 20
 """Runs before the measured ones: caches, lazy allocations and the clock frequency settle."""
 
 COLD_STARTS = 3
-"""Fresh processes; their median is reported, since the first one also reads files from the disk."""
+"""Fresh processes; the median one is reported, since the first one also reads files from the disk."""
+
+PROFILED_WARMUP, PROFILED_RUNS = 5, 50
+"""A median of so many is steady, and a profile of more grows to megabytes on a board."""
+
+SECONDS_A_REQUEST = 20.0
+RUNS_A_REQUEST = 100_000
+"""Many runs are asked for in parts, so that a request stays below the time that a hang is told by."""
 
 
 @dataclass(frozen=True)
@@ -36,50 +47,6 @@ class Input:
     preprocessing: Preprocessing | None = None
 
 
-@dataclass(frozen=True)
-class LatencyReport:
-    """One artifact on one device.
-
-    Attributes:
-        artifact, device, runtime, kernels: their names; kernels is the family.
-        threads: of the runtime.
-        cold_start_ms: from the start of a process to its first output, in milliseconds, median of fresh processes.
-        latencies_us: of each measured run at batch 1 in microseconds, float64 (repeats,).
-        peak_memory_mb: largest resident set of the process, in MiB.
-        emulated: an emulator ran it, so the times say nothing about the hardware.
-    """
-
-    artifact: str
-    device: str
-    runtime: str
-    kernels: str
-    threads: int
-    cold_start_ms: float
-    latencies_us: NDArray[np.float64]
-    peak_memory_mb: float
-    emulated: bool = False
-
-    def percentile(self, share: float) -> float:
-        """The latency in microseconds that `share`, in [0, 1], of the runs do not exceed (interpolated)."""
-        return float(np.quantile(self.latencies_us, share))
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "artifact": self.artifact,
-            "device": self.device,
-            "runtime": self.runtime,
-            "kernels": self.kernels,
-            "threads": self.threads,
-            "cold_start_ms": self.cold_start_ms,
-            "p50": self.percentile(0.5),
-            "p90": self.percentile(0.9),
-            "p99": self.percentile(0.99),
-            "peak_memory_mb": self.peak_memory_mb,
-            "emulated": self.emulated,
-            "repeats": len(self.latencies_us),
-        }
-
-
 def measure(
     artifact: Artifact,
     device: Device,
@@ -87,10 +54,11 @@ def measure(
     *,
     threads: int = 1,
     repeats: int = 200,
+    per_operator: bool = False,
     rng: np.random.Generator,
     sample: Input = Input(),
 ) -> LatencyReport:
-    """Time an artifact at batch 1.
+    """Time an artifact at batch 1; on an emulated device, only run it.
 
     Args:
         artifact: what runs.
@@ -98,6 +66,7 @@ def measure(
         runtime: RUNTIME name.
         threads: of the runtime.
         repeats: measured runs.
+        per_operator: also ask the runtime's profiler, in runs of their own.
         rng: source of random inputs where `sample` has none.
         sample: what to run.
 
@@ -108,29 +77,104 @@ def measure(
     """
     if repeats < 1:
         raise InputError(f"repeats must be at least 1, got {repeats}")
-    cold: list[float] = []
-    for attempt in range(COLD_STARTS):
-        start = time.perf_counter()
+    case = _Case(artifact, runtime, threads, sample, rng)
+    starts: list[ColdStart] = []
+    for _ in range(0 if device.emulated else COLD_STARTS - 1):
         with device.start_agent() as agent:
-            opened = agent.open(artifact, runtime, threads)
-            inputs = [_encoded(sample, spec, rng) for spec in opened.inputs]
+            starts.append(_cold_start(agent, *_open(agent, case)))
+    with device.start_agent() as agent:
+        opened, inputs = _open(agent, case)
+        if device.emulated:
             opened.run(inputs)
-            cold.append((time.perf_counter() - start) * 1e3)
-            if attempt < COLD_STARTS - 1:
-                continue
-            latencies = opened.time(inputs, warmup=WARMUP, repeats=repeats)
-            return LatencyReport(
-                artifact=artifact.name,
-                device=device.name,
-                runtime=opened.name,
-                kernels=opened.kernels().family,
-                threads=threads,
-                cold_start_ms=float(np.median(cold)),
-                latencies_us=latencies,
-                peak_memory_mb=agent.peak_memory_mb(),
-                emulated=device.emulated,
-            )
-    raise AssertionError("the last attempt returns")
+            timing = None
+        else:
+            starts.append(_cold_start(agent, opened, inputs))
+            timing = _timing(agent, case, opened, inputs, starts, repeats, per_operator=per_operator)
+        return LatencyReport(
+            artifact=artifact.name,
+            device=device.name,
+            runtime=opened.name,
+            version=opened.version,
+            kernels=opened.kernels(),
+            threads=threads,
+            facts=agent.facts,
+            timing=timing,
+        )
+
+
+@dataclass(frozen=True)
+class _Case:
+    artifact: Artifact
+    runtime: str
+    threads: int
+    sample: Input
+    rng: np.random.Generator
+
+
+def _open(agent: AgentClient, case: _Case) -> tuple[AgentRuntime, list[NDArray[Any]]]:
+    opened = agent.open(case.artifact, case.runtime, case.threads)
+    return opened, [_encoded(case.sample, spec, case.rng) for spec in opened.inputs]
+
+
+def _cold_start(agent: AgentClient, opened: AgentRuntime, inputs: Sequence[NDArray[Any]]) -> ColdStart:
+    first_us = opened.time_once(inputs)
+    return ColdStart(
+        process_ms=float(agent.start_times_ms(1)[0]),
+        import_ms=agent.facts.imports_ms + opened.import_ms,
+        load_ms=opened.load_ms,
+        first_inference_ms=first_us / 1e3,
+    )
+
+
+def _timing(
+    agent: AgentClient,
+    case: _Case,
+    opened: AgentRuntime,
+    inputs: Sequence[NDArray[Any]],
+    starts: list[ColdStart],
+    repeats: int,
+    *,
+    per_operator: bool,
+) -> Timing:
+    # The first run is hardly ever the fastest, so this is the least that fits into the time.
+    seconds = min(SECONDS_A_REQUEST, agent.limit_s / 4)
+    at_once = max(1, min(RUNS_A_REQUEST, int(seconds * 1e3 / starts[-1].first_inference_ms)))
+    before = agent.throttle_state()
+    latencies = _time(opened, inputs, repeats, at_once)
+    after = agent.throttle_state()
+    # Before the profiler, whose events would count as memory of the model.
+    memory = agent.peak_memory_mb()
+    operators, reason = _profile(agent, case, inputs, min(repeats, at_once)) if per_operator else (None, "")
+    return Timing(
+        cold_start=sorted(starts, key=lambda start: start.total_ms)[len(starts) // 2],
+        latencies_us=latencies,
+        peak_memory_mb=memory,
+        throttling=judge_throttling(latencies, before, after),
+        operators=operators,
+        operators_reason=reason,
+    )
+
+
+def _time(opened: AgentRuntime, inputs: Sequence[NDArray[Any]], repeats: int, at_once: int) -> NDArray[np.float64]:
+    parts: list[NDArray[np.float64]] = []
+    for start in range(0, repeats, at_once):
+        # A request in the middle finds the caches cooled by the conversation, hence one run to warm them.
+        warmup = 1 if start else min(WARMUP, at_once)
+        parts.append(opened.time(inputs, warmup=warmup, repeats=min(at_once, repeats - start)))
+    return np.concatenate(parts)
+
+
+def _profile(
+    agent: AgentClient, case: _Case, inputs: Sequence[NDArray[Any]], most: int
+) -> tuple[tuple[OperatorTime, ...] | None, str]:
+    """Times of operators, or None and why there are none."""
+    runs = min(most, PROFILED_RUNS)
+    warmup = min(most, PROFILED_WARMUP)
+    try:
+        times = agent.profile(case.artifact, case.runtime, inputs, threads=case.threads, warmup=warmup, repeats=runs)
+    except RuntimeUnavailableError as error:
+        return None, str(error)
+    return times, ""
 
 
 def _encoded(sample: Input, spec: TensorSpec, rng: np.random.Generator) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 
 from edge_cnn.core.protocols import Kernels
 from edge_cnn.core.quantization import QuantizationParams, dequantize
+from edge_cnn.verify.paired_answers import PairedAnswers
+from edge_cnn.verify.sqnr import sqnr_db
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class Difference:
         max_abs, mean_abs: of the differences in real units; infinite where the device gave NaN or infinity.
         peak: largest absolute real value of the host.
         cosine: smallest cosine similarity of any sample; 1 where both sides are zero.
+        sqnr_db: power of the host's values over that of the differences, in dB; infinite where both are equal.
         gain: slope of the least-squares line through 0 from the host's real values to the device's, near 1 where only
             rounding differs; nan where the host's values are all 0 or the device's not finite.
         gain_error: standard error of `gain`.
@@ -37,6 +41,7 @@ class Difference:
     mean_abs: float
     peak: float
     cosine: float
+    sqnr_db: float
     gain: float
     gain_error: float
     max_lsb: int | None
@@ -63,6 +68,7 @@ class Difference:
             "mean_abs": _json_number(self.mean_abs),
             "peak": _json_number(self.peak),
             "cosine": _json_number(self.cosine),
+            "sqnr_db": _json_number(self.sqnr_db),
             "gain": _json_number(self.gain),
             "gain_error": _json_number(self.gain_error),
             "max_lsb": self.max_lsb,
@@ -86,6 +92,8 @@ class ParityReport:
         logits: the head's outputs compared; None where the golden samples hold none.
         top1_agreement: share of samples whose answer on the device is one of the host's best classes, ties included.
         host_accuracy, device_accuracy: share of golden labels hit by the first best class.
+        answers: of the host (before) and of the device (after), sample by sample.
+        output_sha256: of all that the device computed, so that two runs with the same bits are told at a glance.
     """
 
     artifact: str
@@ -99,6 +107,8 @@ class ParityReport:
     top1_agreement: float
     host_accuracy: float
     device_accuracy: float
+    answers: PairedAnswers
+    output_sha256: str
 
     @property
     def compared(self) -> Difference:
@@ -109,9 +119,19 @@ class ParityReport:
         return {
             "runtime_version": self.runtime_version,
             "kernel_shares": self.kernels.shares,
+            "arena_bytes": self.kernels.arena_bytes,
             "samples": self.samples,
             "outputs": self.outputs.to_json(),
             "logits": self.logits.to_json() if self.logits else None,
+            "output_sha256": self.output_sha256,
+            "host_accuracy_interval": list(self.answers.interval_before),
+            "device_accuracy_interval": list(self.answers.interval_after),
+            "lost": self.answers.lost,
+            "won": self.answers.won,
+            "mcnemar_p": self.answers.p_value,
+            "flips": [
+                {"sample": f.sample, "label": f.label, "host": f.before, "device": f.after} for f in self.answers.flips
+            ],
         }
 
 
@@ -143,6 +163,7 @@ def compare(
         mean_abs=float(absolute.mean()) if absolute.size and non_finite == 0 else (math.inf if non_finite else 0.0),
         peak=float(np.abs(host_real).max(initial=0.0)),
         cosine=float(_cosines(host_real, device_real).min(initial=1.0)) if non_finite == 0 else 0.0,
+        sqnr_db=sqnr_db(host_real, device_real),
         gain=gain,
         gain_error=gain_error,
         max_lsb=int(np.abs(lsb).max(initial=0)) if lsb is not None else None,
@@ -171,6 +192,19 @@ def top1_agreement(host: NDArray[Any], device: NDArray[Any]) -> float:
 def accuracy(outputs: NDArray[Any], labels: NDArray[np.int64]) -> float:
     """Share of rows (n, classes) whose first best class is the label (n,)."""
     return float((outputs.argmax(axis=1) == labels).mean()) if len(labels) else 1.0
+
+
+def output_hash(*tensors: NDArray[Any] | None) -> str:
+    """SHA-256 of the tensors' dtypes, shapes and bytes, hexadecimal; None stands for a tensor that is not there."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        if tensor is None:
+            digest.update(b"none;")
+            continue
+        little = tensor.astype(tensor.dtype.newbyteorder("<"), order="C", copy=False)
+        digest.update(f"{tensor.dtype.name}{tensor.shape};".encode())
+        digest.update(little.tobytes())
+    return digest.hexdigest()
 
 
 def _real(values: NDArray[Any], params: QuantizationParams | None) -> NDArray[np.float64]:

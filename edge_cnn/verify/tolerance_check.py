@@ -36,6 +36,8 @@ own exponentials."""
 EXACT_FLOATS = 1e-4
 """Largest difference of float outputs behind logits that must be exact: the exponential of another C library."""
 
+SHARE_SLACK = 1e-9
+
 GOLDEN_SIGMAS = 5.0
 """Standard deviations by which the accuracy on the golden samples may lie below the manifest's."""
 
@@ -168,12 +170,19 @@ def _answer_faults(report: ParityReport, tolerance: Tolerance) -> list[str]:
         )
     drop = report.host_accuracy - report.device_accuracy
     # Shares of few samples are sums of floats: a drop of exactly the bound must not fail by rounding.
-    if drop > tolerance.max_accuracy_drop + 1e-9:
-        faults.append(
-            f"accuracy {report.device_accuracy:.1%} on the device, {report.host_accuracy:.1%} on the host, "
-            f"a drop of {tolerance.max_accuracy_drop:.1%} allowed"
-        )
+    if drop > tolerance.max_accuracy_drop + SHARE_SLACK:
+        faults.append(f"{_accuracies(report)}, a drop of {tolerance.max_accuracy_drop:.1%} allowed")
+    elif report.device_accuracy < tolerance.min_accuracy_share * report.host_accuracy - SHARE_SLACK:
+        faults.append(f"{_accuracies(report)}, {tolerance.min_accuracy_share:.1%} of the host's wanted")
     return faults
+
+
+def _accuracies(report: ParityReport) -> str:
+    pair = report.answers
+    return (
+        f"accuracy {report.device_accuracy:.1%} on the device, {report.host_accuracy:.1%} on the host "
+        f"({pair.lost} right answers lost, {pair.won} won, McNemar p = {pair.p_value:.2g})"
+    )
 
 
 def golden_fault(entry: ArtifactEntry, host_accuracy: float, samples: int) -> str | None:

@@ -1,4 +1,4 @@
-"""The model of the benchmarks: resnet8 for 32x32 RGB and 10 classes, int8 TFLite, in a bundle.
+"""The model of the benchmarks: resnet8 for 32x32 RGB and 10 classes, int8, in a bundle.
 
 Weights are random: the time of an integer graph does not depend on their values.
 """
@@ -18,7 +18,7 @@ IMAGE_SHAPE = (32, 32, 3)
 CLASSES = 10
 
 
-def write_bundle(path: Path) -> None:
+def write_bundle(path: Path, targets: tuple[str, ...] = ("rpi5",)) -> None:
     """Build, convert and write; needs the host's packages and some seconds."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from converters.export import ExportConfig, ExportData, export_bundle
@@ -32,6 +32,6 @@ def write_bundle(path: Path) -> None:
         keras_file = Path(folder) / "resnet8.keras"
         build_model("resnet8", IMAGE_SHAPE, CLASSES).save(keras_file)
         source = load_source_model(keras_file)
-    config = ExportConfig(targets=("rpi5",), schemes=("int8",), golden_samples=16)
+    config = ExportConfig(targets=targets, schemes=("int8",), golden_samples=16)
     preprocessing = input_range(0.0, 1.0, IMAGE_SHAPE)
     export_bundle(source, ExportData(samples, samples), config, preprocessing=preprocessing).write(path)

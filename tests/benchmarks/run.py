@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-BENCHMARKS = ("predict_overhead.py", "cold_start.py", "import_time.py")
+BENCHMARKS = ("predict_overhead.py", "agent_overhead.py", "cold_start.py", "import_time.py")
 
 
 def run(script: str, *arguments: str) -> str:
@@ -36,13 +36,17 @@ def main() -> int:
             f"from pathlib import Path; from resnet8_bundle import write_bundle; write_bundle(Path({str(bundle)!r}))",
         )
         rows = [["benchmark", "edge_cnn", "bare", "ratio", "goal", ""]]
+        notes: list[str] = []
         for script in BENCHMARKS:
             sys.stderr.write(f"running {script}\n")
-            rows.append(row(json.loads(run(script, "--bundle", str(bundle)))))
+            measured = json.loads(run(script, "--bundle", str(bundle)))
+            rows.append(row(measured))
+            notes += [measured["note"]] if "note" in measured else []
     widths = [max(len(cells[i]) for cells in rows) for i in range(len(rows[0]))]
     for cells in rows:
         line = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
         sys.stdout.write(line.rstrip() + "\n")
+    sys.stdout.writelines(f"{note}\n" for note in notes)
     return 0
 
 

@@ -87,9 +87,9 @@ def test_export_reads_what_train_left(run, npz, tmp_path, capsys):
     assert accuracy == json_of(run / "training.json")["test_accuracy"]
 
 
-def test_json_is_one_document_and_progress_goes_to_stderr(npz, tmp_path, capsys):
+def test_json_is_one_document_and_progress_goes_to_stderr(npz, tmp_path, capsys, small_network):
     words = ["--epochs", "2", "--json", "--class-weights", "balanced", "--optimizer", "sgd", "--learning-rate", "0.01"]
-    assert main(["train", "--data", str(npz), "--arch", "lenet", "--out", str(tmp_path), *words]) == 0
+    assert main(["train", "--data", str(npz), "--arch", small_network, "--out", str(tmp_path), *words]) == 0
     captured = capsys.readouterr()
     document = json.loads(captured.out)
     assert document["epochs"] == 2
@@ -127,9 +127,9 @@ def interrupted_after(monkeypatch):
     return arm
 
 
-def test_ctrl_c_keeps_the_best_model_so_far(npz, tmp_path, capsys, interrupted_after):
+def test_ctrl_c_keeps_the_best_model_so_far(npz, tmp_path, capsys, interrupted_after, small_network):
     interrupted_after(2)
-    assert main(["train", "--data", str(npz), "--arch", "lenet", "--out", str(tmp_path / "o"), "--json"]) == 0
+    assert main(["train", "--data", str(npz), "--arch", small_network, "--out", str(tmp_path / "o"), "--json"]) == 0
     captured = capsys.readouterr()
     document = json.loads(captured.out)
     assert document["interrupted"]
@@ -138,18 +138,20 @@ def test_ctrl_c_keeps_the_best_model_so_far(npz, tmp_path, capsys, interrupted_a
     assert sorted(path.name for path in (tmp_path / "o").iterdir()) == FILES
 
 
-def test_ctrl_c_before_there_is_anything_to_keep_writes_nothing(npz, tmp_path, capsys, interrupted_after):
+def test_ctrl_c_before_there_is_anything_to_keep_writes_nothing(
+    npz, tmp_path, capsys, interrupted_after, small_network
+):
     interrupted_after(0)
-    assert main(["train", "--data", str(npz), "--arch", "lenet", "--out", str(tmp_path / "o")]) == 130
+    assert main(["train", "--data", str(npz), "--arch", small_network, "--out", str(tmp_path / "o")]) == 130
     assert capsys.readouterr().err.endswith("error: interrupted\n")
     assert not (tmp_path / "o").exists()
 
 
-def test_a_write_that_fails_leaves_the_old_files_whole(npz, tmp_path, monkeypatch, capsys):
+def test_a_write_that_fails_leaves_the_old_files_whole(npz, tmp_path, monkeypatch, capsys, small_network):
     for name in FILES:
         (tmp_path / name).write_text("old")
     monkeypatch.setattr("edge_cnn.host.training_files._json", lambda _value: 1 / 0)
-    assert main(["train", "--data", str(npz), "--arch", "lenet", "--out", str(tmp_path), "--epochs", "1"]) == 2
+    assert main(["train", "--data", str(npz), "--arch", small_network, "--out", str(tmp_path), "--epochs", "1"]) == 2
     assert "internal error: ZeroDivisionError" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == FILES
     assert all((tmp_path / name).read_text() == "old" for name in FILES)

@@ -93,6 +93,9 @@ def test_a_bare_model_is_refused(suffix, artifacts, tmp_path, capsys):
         (["--on", "local:tflite-runtime"], 3, "pip install"),
         (["--timeout", "0"], 2, "--timeout"),
         (["--report", "/nowhere/at/all/report.html"], 2, "there is no folder"),
+        (["--update-baseline"], 2, "goes with --baseline FILE.json"),
+        (["--baseline", "/nowhere/at/all/base.json"], 2, "write one with --update-baseline"),
+        (["--baseline", "/nowhere/at/all/base.json", "--update-baseline"], 2, "there is no folder"),
         (["--junit", "/nowhere/at/all/junit.xml"], 2, "there is no folder"),
     ],
 )
@@ -111,3 +114,81 @@ def test_damaged_and_missing_bundles_are_one_line_and_write_nothing(bundle_path,
     status, err = one_line(capsys, main(["verify", str(cut), "--report", str(report)]))
     assert (status, "not a readable bundle" in err) == (2, True)
     assert not report.exists()
+
+
+def test_several_devices_make_a_matrix_of_a_terminals_width(bundle_path, capsys):
+    assert main(["verify", str(bundle_path), "--on", "local", "--on", "local:onnxruntime", "--quiet"]) == 0
+    header, rule, *lines = capsys.readouterr().out.splitlines()
+    assert header.split() == ["artifact", "local", "local:onnxruntime"]
+    rows = {line.split()[0]: line for line in lines[:4]}
+    assert rows["model.onnx"].split()[1:] == ["pass", "exact", "a"] * 2
+    assert rows["model.tflite"].split()[-1] == "-"
+    assert len(rule) <= 80
+
+
+def test_a_failure_stands_below_the_matrix_in_one_line(wrong_path, capsys):
+    assert main(["verify", str(wrong_path), "--on", "local", "--on", "local:litert", "--quiet"]) == 1
+    out = capsys.readouterr().out
+    assert out.count("FAIL ") == 2
+    reasons = [line for line in out.splitlines() if line.startswith("FAILED model.tflite on ")]
+    assert len(reasons) == 2
+
+
+@pytest.fixture
+def baseline(bundle_path, tmp_path, capsys):
+    path = tmp_path / "baseline.json"
+    options = ["verify", str(bundle_path), "--on", "local:onnxruntime", "--baseline", str(path)]
+    assert main([*options, "--update-baseline"]) == 0
+    assert f"baseline: {path}" in capsys.readouterr().err
+    return path, options
+
+
+def test_a_repeat_has_the_bits_of_its_baseline(baseline, capsys):
+    _, options = baseline
+    assert main([*options, "--quiet"]) == 0
+    assert "Baseline: 2 of 2 with the same bits as then." in capsys.readouterr().out
+    assert main([*options, "--json", "--quiet"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert {row["status"] for row in document["baseline"]} == {"same"}
+
+
+def test_other_bits_from_the_same_file_version_and_kernels_are_a_regression(baseline, capsys):
+    path, options = baseline
+    document = json.loads(path.read_text())
+    document["cells"][0]["output_sha256"] = "0" * 64
+    path.write_text(json.dumps(document))
+    assert main([*options, "--quiet"]) == 1
+    out = capsys.readouterr().out
+    assert out.count("REGRESSED") == 1
+    assert "other bits than in the baseline from the same file, runtime version, kernels and CPU" in out
+
+
+def test_a_failed_check_is_no_baseline(wrong_path, tmp_path, capsys):
+    path = tmp_path / "baseline.json"
+    assert main(["verify", str(wrong_path), "--baseline", str(path), "--update-baseline"]) == 1
+    assert not path.exists()
+    assert "not written: not every check passed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "not a readable baseline"),
+        ("[]", "no baseline of edge_cnn"),
+        ('{"name": "package"}', "no baseline of edge_cnn"),
+        ('{"edge_cnn_baseline": 99}', "update edge_cnn"),
+        ('{"edge_cnn_baseline": 1, "bundle": "x"}', "damaged baseline: KeyError"),
+        ('{"edge_cnn_baseline": 1, "bundle": "x", "samples_sha256": "0", "cells": [7]}', "damaged baseline: TypeError"),
+        ('{"edge_cnn_baseline": 1, "bundle": "x", "samples_sha256": "0", "cells": []}', "other golden samples"),
+    ],
+)
+def test_what_is_no_baseline_of_this_bundle_is_one_line_and_left_alone(bundle_path, tmp_path, capsys, content, words):
+    path = tmp_path / "baseline.json"
+    path.write_text(content)
+    status, err = one_line(capsys, main(["verify", str(bundle_path), "--baseline", str(path)]))
+    assert status == 2
+    assert words in err
+    if "other golden samples" not in words:
+        status, err = one_line(capsys, main(["verify", str(bundle_path), "--baseline", str(path), "--update-baseline"]))
+        assert status == 2
+    assert path.read_text() == content

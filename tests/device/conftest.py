@@ -1,16 +1,38 @@
-"""Small `.tflite` classifiers, as TensorFlow's converter makes them."""
+"""Prepared devices, and small `.tflite` classifiers as TensorFlow's converter makes them."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
 from edge_cnn.core.artifact import TFLITE, Artifact
+from edge_cnn.verify.devices.device import Device
+from edge_cnn.verify.devices.table import find_kind, parse_device
 
 CLASSES = 10
+
+
+@pytest.fixture
+def ready_device() -> Iterator[Callable[[str], Device]]:
+    """DEVICE -> a prepared device, closed after the test; skips where it is not ready."""
+    opened: list[Device] = []
+
+    def open_device(name: str) -> Device:
+        preparation = find_kind(name).preparation
+        assert preparation is not None
+        missing = preparation.missing()
+        if missing is not None:
+            pytest.skip(f"{name} is not ready ({missing}); make it ready with: edge-cnn devices setup {name}")
+        opened.append(parse_device(name))
+        return opened[-1]
+
+    yield open_device
+    for device in opened:
+        device.close()
 
 
 @pytest.fixture(scope="session")

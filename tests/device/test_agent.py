@@ -4,6 +4,7 @@ import os
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from edge_cnn.core.errors import DeviceUnavailableError
 from edge_cnn.core.protocols import Kernels
 from edge_cnn.core.tensor_spec import TensorSpec
 from edge_cnn.device import agent
-from edge_cnn.device.agent_protocol import MAX_HEADER_BYTES, read_message, write_message
+from edge_cnn.device.agent_protocol import MAX_HEADER_BYTES, PROTOCOL_VERSION, read_message, write_message
 
 PREFIX = struct.Struct("<4sIQ")
 
@@ -117,12 +118,18 @@ def test_the_agent_runs_times_and_forgets_a_graph(monkeypatch):
         ({"op": "run", "id": 0}, (rows,)),
     )
     assert greeting.header["edge_cnn"] == edge_cnn.__version__
+    assert greeting.header["imports_ms"] > 0
+    assert greeting.header["cores"] >= 1
+    assert isinstance(greeting.header["features"], list)
     ((artifact, runtime), options), *_ = opened
     assert (artifact.name, artifact.format, artifact.data) == ("m.tflite", "tflite", b"TFL3 file")
     assert (runtime, options) == (None, {"threads": 2})
-    assert first.header["kernels"] == {"family": "xnnpack", "shares": {"XNNPACK": 1.0}}
+    assert first.header["kernels"] == {"family": "xnnpack", "shares": {"XNNPACK": 1.0}, "arena_bytes": None}
     assert first.header["inputs"] == [TensorSpec("x", (1, 3), "int8").to_json()]
+    assert first.header["import_ms"] >= 0
+    assert first.header["load_ms"] >= 0
     np.testing.assert_array_equal(output.arrays[0], [[2, 4, 6]])
+    assert output.header["us"] > 0
     assert latencies.arrays[0].shape == (7,)
     assert (latencies.arrays[0] > 0).all()
     assert 1 < memory.header["peak_memory_mb"] < 1e5
@@ -149,6 +156,100 @@ def test_a_failed_request_leaves_the_agent_usable(monkeypatch):
     assert kinds == ["InputError", "InputError", "DataError", *["InputError"] * 3, None, "InputError", "DataError"]
     assert "three columns" in answers[-1].header["error"]
     assert last.arrays[0].shape == (1, 3)
+
+
+def test_a_run_is_timed_without_the_pipe(monkeypatch):
+    """A clock that only the graph moves: what else the agent does takes no time."""
+    now = [0]
+
+    class Slow(Doubler):
+        def run(self, inputs):
+            now[0] += 5_000_000
+            return super().run(inputs)
+
+    monkeypatch.setattr(agent, "open_runtime", lambda *_, **__: Slow())
+    monkeypatch.setattr(agent.time, "perf_counter_ns", lambda: now[0])
+    rows = np.zeros((1, 3), np.int8)
+    _, opened, first, latencies = conversation(
+        ({"op": "open", "name": "m.tflite", "format": "tflite", "threads": 1}, (np.zeros(3, np.uint8),)),
+        ({"op": "run", "id": 0}, (rows,)),
+        ({"op": "time", "id": 0, "warmup": 2, "repeats": 3}, (rows,)),
+    )
+    assert opened.header["load_ms"] == 0
+    assert first.header["us"] == 5000
+    np.testing.assert_array_equal(latencies.arrays[0], [5000] * 3)
+    assert now[0] == 6 * 5_000_000
+
+
+def test_importing_a_runtime_is_told_apart_from_loading_a_graph(monkeypatch):
+    now = [0]
+
+    def take(milliseconds, answer=None):
+        now[0] += milliseconds * 1_000_000
+        return answer
+
+    monkeypatch.setattr(agent.time, "perf_counter_ns", lambda: now[0])
+    monkeypatch.setattr(agent, "import_runtime", lambda _: take(120))
+    monkeypatch.setattr(agent, "open_runtime", lambda *_, **__: take(7, Doubler()))
+    opening = {"op": "open", "name": "m.tflite", "format": "tflite", "runtime": "litert", "threads": 1}
+    _, opened = conversation((opening, (np.zeros(3, np.uint8),)))
+    assert (opened.header["import_ms"], opened.header["load_ms"]) == (120, 7)
+
+
+@pytest.mark.parametrize(("runtime", "module"), [("litert", "ai_edge_litert.interpreter"), ("onnxruntime",) * 2])
+def test_importing_a_runtime_leaves_nothing_of_it_to_be_imported_later(runtime, module):
+    code = (
+        "import sys; from edge_cnn.device import agent\n"
+        f"agent.import_runtime({runtime!r}); print({module!r} in sys.modules)\n"
+        "agent.import_runtime(None); agent.import_runtime('no such runtime')\n"
+    )
+    assert start(code).stdout.strip() == b"True"
+
+
+def test_a_runtime_that_is_broken_is_told_and_the_agent_goes_on(monkeypatch):
+    def broken(*_, **__):
+        raise ImportError("libgomp.so.1: cannot open shared object file")
+
+    monkeypatch.setattr(agent, "open_runtime", broken)
+    opening = {"op": "open", "name": "m.tflite", "format": "tflite", "runtime": "nothing known", "threads": 1}
+    _, answer, memory = conversation((opening, (np.zeros(3, np.uint8),)), ({"op": "memory"}, ()))
+    assert answer.header["kind"] == "RuntimeUnavailableError"
+    assert "libgomp.so.1" in answer.header["error"]
+    assert memory.header["peak_memory_mb"] > 0
+
+
+def test_the_start_of_a_python_is_timed_on_the_device():
+    """Against the clock of this process, which the child's start lies between."""
+    before = time.monotonic()
+    _, starts = conversation(({"op": "start", "repeats": 2}, ()))
+    took_ms = (time.monotonic() - before) * 1e3
+    times = starts.arrays[0]
+    assert times.shape == (2,)
+    assert (times > 0).all()
+    assert times.sum() < took_ms
+
+
+def test_a_device_that_starts_no_second_python_says_so(monkeypatch):
+    monkeypatch.setattr(agent.sys, "executable", "/nowhere/python")
+    _, answer = conversation(({"op": "start", "repeats": 1}, ()))
+    assert answer.header["kind"] == "DeviceFailedError"
+    assert "cannot start a second Python" in answer.header["error"]
+
+
+def test_temperatures_and_frequencies_are_told_as_far_as_they_are_known():
+    _, answer = conversation(({"op": "throttle"}, ()))
+    assert set(answer.header) == {"temperature_c", "frequency_mhz", "max_frequency_mhz", "events", "firmware"}
+
+
+def test_a_runtime_without_a_profiler_is_an_answer_of_its_own():
+    asked = {"name": "m.tflite", "format": "tflite", "runtime": "litert", "threads": 1, "warmup": 0, "repeats": 1}
+    _, answer, refused = conversation(
+        ({"op": "profile", **asked}, (np.zeros(3, np.uint8),)),
+        ({"op": "profile", **asked, "repeats": 10**9}, (np.zeros(3, np.uint8),)),
+    )
+    assert answer.header["kind"] == "RuntimeUnavailableError"
+    assert "litert tells no times of operators" in answer.header["error"]
+    assert refused.header["kind"] == "InputError"
 
 
 def test_a_broken_request_ends_the_agent():
@@ -183,7 +284,7 @@ def test_what_libraries_print_does_not_reach_the_pipe():
     write_message(stream, request, (np.zeros(1, np.uint8),))
     child = start(code, input=stream.getvalue())
     answers = io.BytesIO(child.stdout)
-    assert read_message(answers).header["protocol"] == 1
+    assert read_message(answers).header["protocol"] == PROTOCOL_VERSION
     assert read_message(answers).header["error"] == "seen"
     assert read_message(answers) is None
     assert child.returncode == 0

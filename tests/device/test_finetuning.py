@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 
@@ -19,6 +21,17 @@ def inverted(digits_split):
     return 255 - test.images[:400], test.labels[:400]
 
 
+@pytest.fixture(scope="module")
+def tuned(bundle_path, artifacts, inverted):
+    """Name of an artifact -> its result on `inverted`, fitted once; results are values that nobody changes."""
+
+    @functools.cache
+    def fit(key):
+        return finetune(open_classifier(bundle_path, artifact=artifacts[key].name), *inverted)
+
+    return fit
+
+
 @pytest.mark.parametrize("key", ARTIFACTS)
 def test_it_learns_a_new_domain_and_keeps_the_old_one(bundle_path, artifacts, inverted, digits_split, key):
     classifier = open_classifier(bundle_path, artifact=artifacts[key].name)
@@ -36,10 +49,10 @@ def test_it_learns_a_new_domain_and_keeps_the_old_one(bundle_path, artifacts, in
 
 @pytest.mark.parametrize("key", ["int8.tflite", "int8.onnx"])
 def test_the_file_is_within_half_a_point_of_the_float_head_on_the_same_embeddings(
-    bundle_path, artifacts, digits_split, inverted, key
+    bundle_path, artifacts, digits_split, tuned, key
 ):
     classifier = open_classifier(bundle_path, artifact=artifacts[key].name)
-    result = finetune(classifier, *inverted)
+    result = tuned(key)
     home = digits_split[1]
     images = np.concatenate([home.images, 255 - home.images])
     labels = np.concatenate([home.labels, home.labels])
@@ -50,12 +63,12 @@ def test_the_file_is_within_half_a_point_of_the_float_head_on_the_same_embedding
 
 
 @pytest.mark.parametrize("key", ARTIFACTS)
-def test_the_size_stays_and_the_tuned_bundle_replays_exactly(bundle_path, artifacts, inverted, tmp_path, key):
+def test_the_size_stays_and_the_tuned_bundle_replays_exactly(artifacts, tuned, tmp_path, key):
     from edge_cnn.device.model_input import to_model_input
     from edge_cnn.device.runtimes import open_runtime, reference_runtime
 
     base = artifacts[key]
-    result = finetune(open_classifier(bundle_path, artifact=base.name), *inverted)
+    result = tuned(key)
     result.classifier.save(tmp_path / "tuned.edgecnn")
     tuned = read_bundle(tmp_path / "tuned.edgecnn")
     (artifact,) = tuned.artifacts
@@ -96,6 +109,7 @@ def test_replayed_samples_may_be_given_for_a_bare_file(artifacts, digits_split, 
     assert without.after.replay_accuracy is None
 
 
+@pytest.mark.slow  # tunes nine times
 def test_tuning_a_tuned_bundle_again_never_trains_on_what_it_holds_out(bundle_path, digits_split):
     images = digits_split[1].images[:100]
     # Nothing can be learned of random labels, unless the held-out samples are among the replayed ones.
@@ -110,8 +124,8 @@ def test_tuning_a_tuned_bundle_again_never_trains_on_what_it_holds_out(bundle_pa
     assert np.mean(after) < 0.25
 
 
-def test_tuning_twice_with_the_same_samples_stores_them_once(bundle_path, inverted):
-    first = finetune(open_classifier(bundle_path), *inverted).classifier
+def test_tuning_twice_with_the_same_samples_stores_them_once(bundle_path, inverted, tuned):
+    first = tuned("int8.tflite").classifier
     second = finetune(first, *inverted).classifier
     codes = second.bundle.replay.embeddings[second.artifact.name]
     new = codes[len(open_classifier(bundle_path).bundle.replay.labels) :]
@@ -155,9 +169,9 @@ def test_a_head_that_was_shrunk_to_nothing_still_runs(bundle_path, artifacts, in
     assert np.isfinite(result.classifier.predict(inverted[0][:5]).scores).all()
 
 
-def test_the_certificate_holds_for_the_file_itself(bundle_path, inverted):
+def test_the_certificate_holds_for_the_file_itself(inverted, tuned):
     images, _ = inverted
-    result = finetune(open_classifier(bundle_path), *inverted)
+    result = tuned("int8.tflite")
     held = images[result.order["holdout"]]
     probabilities = result.classifier.predict(held).scores
     embedder = Embedder(result.classifier)

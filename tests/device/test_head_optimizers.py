@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge_cnn.core.errors import InputError
-from edge_cnn.device.embedding_rows import CodeRows, DenseRows, dense_rows
+from edge_cnn.device.embedding_rows import CodeRows, dense_rows
 from edge_cnn.device.head_problem import HeadProblem
 from edge_cnn.device.head_training import TrainingConfig, balancing_weights, train_head
 from edge_cnn.device.optimizers.curvature import smoothness
@@ -169,7 +169,8 @@ def test_the_default_step_never_counts_as_divergence(name, seed):
 
 def test_auto_chooses_by_size_and_memory():
     def chosen(samples: int, features: int, classes: int, **settings) -> str:
-        rows = DenseRows(np.broadcast_to(np.float32(0), (samples, features + 1)))
+        codes, one = np.broadcast_to(np.int8(0), (samples, features)), np.ones(features, np.float32)
+        rows = CodeRows(codes, None, one, one)
         problem = HeadProblem(rows, np.zeros(samples, np.int64), np.zeros((classes, features + 1), np.float32), 1e-3)
         return choose_optimizer("auto", problem, OptimizerSettings(**settings))
 
@@ -183,3 +184,19 @@ def test_auto_chooses_by_size_and_memory():
 def test_an_unknown_optimizer_is_refused_with_the_known_ones():
     with pytest.raises(InputError, match="unknown optimizer 'adam'; known: auto, quasi-newton, accelerated, sgd"):
         TrainingConfig("adam")
+
+
+def test_a_large_problem_is_warmed_up_on_a_part_of_the_samples_and_ends_at_the_same_optimum():
+    rng = np.random.default_rng(0)
+    labels = np.sort(rng.integers(0, 3, 2400))  # by class, as a folder is read
+    rows = dense_rows(rng.normal(0, 1, (3, 300))[labels] * 0.1 + rng.normal(0, 1, (2400, 300)))
+    zero = np.zeros((3, 301), np.float32)
+    problem = HeadProblem(rows, labels, zero, 1e-2, balancing_weights(labels), 0.05)
+    seen = list(OPTIMIZERS["quasi-newton"](problem, zero, OptimizerSettings(tolerance=1e-4), np.random.default_rng(0)))
+    assert (np.diff([one.steps for one in seen]) == 1).all()
+    assert seen[0].steps > 1
+    start, _ = problem.exact_value_and_gradient(zero)
+    warmed, _ = problem.exact_value_and_gradient(seen[0].parameters)
+    assert warmed < start
+    _, gradient = problem.exact_value_and_gradient(seen[-1].parameters)
+    assert (gradient**2).sum() / (2 * problem.l2) < 1e-3

@@ -31,16 +31,22 @@ def charts():
     ]
 
 
-def test_charts_are_svg_that_an_xml_reader_takes_and_that_fetches_nothing():
-    for svg in charts():
+@pytest.fixture(scope="module")
+def drawn():
+    """`charts()`, drawn once."""
+    return charts()
+
+
+def test_charts_are_svg_that_an_xml_reader_takes_and_that_fetches_nothing(drawn):
+    for svg in drawn:
         assert ElementTree.fromstring(svg).tag.endswith("svg")
         assert "viewBox" in svg[:500]
         references = re.findall(r'(?:href|src)="([^"]*)"|url\(([^)]*)\)', svg)
         assert all(a[:1] in ("", "#") or a.startswith("data:") for pair in references for a in pair)
 
 
-def test_the_same_numbers_give_the_same_bytes():
-    assert charts() == charts()
+def test_the_same_numbers_give_the_same_bytes(drawn):
+    assert charts() == drawn
 
 
 def test_two_charts_on_one_page_share_no_id_that_means_something_else():
@@ -61,8 +67,8 @@ def test_the_confusion_matrix_shows_every_count_that_is_not_zero():
     assert "0" not in shown
 
 
-def test_names_with_signs_of_html_are_escaped():
-    assert "cat & <dog>" in words(charts()[3])
+def test_names_with_signs_of_html_are_escaped(drawn):
+    assert "cat & <dog>" in words(drawn[3])
 
 
 def test_the_grid_holds_the_very_pixels():

@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import functools
 import gzip
 import subprocess
 import sys
@@ -17,9 +18,15 @@ def rows_of(dataset):
     return sorted((part.images[i].tobytes(), int(part.labels[i])) for part in parts for i in range(len(part)))
 
 
+@functools.cache
+def loaded(name):
+    """A data set that is read once, for tests that only look at it; what is loaded cannot be changed."""
+    return load_dataset(name)
+
+
 @pytest.mark.parametrize("name", list(DATASETS))
 def test_a_data_set_is_what_its_row_in_the_table_says(name):
-    entry, dataset = DATASETS[name], load_dataset(name)
+    entry, dataset = DATASETS[name], loaded(name)
     assert is_present(name)
     assert (len(dataset.train), len(dataset.test)) == (entry.train_samples, entry.test_samples)
     assert (dataset.source, dataset.licence) == (entry.source, entry.licence)
@@ -34,14 +41,15 @@ def test_a_data_set_is_what_its_row_in_the_table_says(name):
 
 @pytest.mark.parametrize("name", list(DATASETS))
 def test_no_image_is_in_both_parts(name):
-    dataset = load_dataset(name)
+    dataset = loaded(name)
     train = {image.tobytes() for image in dataset.train.images}
     assert not any(image.tobytes() in train for image in dataset.test.images)
 
 
 @pytest.mark.parametrize("name", list(DATASETS))
 def test_the_split_is_always_the_same(name):
-    first, second = load_dataset(name), load_dataset(name)
+    first, second = loaded(name), load_dataset(name)
+    assert first is not second
     assert first.train.fingerprint() == second.train.fingerprint()
     assert first.test.fingerprint() == second.test.fingerprint()
 
@@ -49,14 +57,14 @@ def test_the_split_is_always_the_same(name):
 def test_digits_holds_what_a_csv_reader_finds_in_the_package():
     with gzip.open(digits.TABLE.locate(), "rt") as file:
         expected = sorted((bytes(map(int, row[:-1])), int(row[-1])) for row in csv.reader(file))
-    assert rows_of(load_dataset("digits")) == expected
+    assert rows_of(loaded("digits")) == expected
 
 
 def test_optdigits_holds_scikit_learns_digits_in_the_frame_of_mnist():
     from sklearn.datasets import load_digits
 
     raw, labels = load_digits(return_X_y=True)
-    dataset = load_dataset("optdigits")
+    dataset = loaded("optdigits")
     images = np.concatenate([dataset.train.images, dataset.test.images]).astype(float)
     assert not images[:, :4].any()
     assert not images[:, :, -4:].any()

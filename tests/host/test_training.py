@@ -1,5 +1,6 @@
 import math
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,12 @@ from edge_cnn.host.training import TrainConfig, predict_scores, train
 from edge_cnn.host.training_input import model_inputs
 
 QUICK = TrainConfig(epochs=3, batch_size=16, augment=False)
+
+
+@pytest.fixture
+def quick(small_network):
+    """As QUICK, for tests of what happens around the network."""
+    return replace(QUICK, architecture=small_network)
 
 
 def bytes_of(result):
@@ -31,7 +38,7 @@ def parts():
 
 @pytest.fixture(scope="module")
 def trained(bars, parts):
-    """One training of 40 epochs, and the records as they were told."""
+    """One training of 24 epochs, and the records as they were told."""
     original = training.training_batches
     told = []
 
@@ -41,7 +48,7 @@ def trained(bars, parts):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "training_batches", spy)
-        result = train(TrainConfig(epochs=40, batch_size=16, patience=None), bars(180), on_epoch=told.append)
+        result = train(TrainConfig(epochs=24, batch_size=16, patience=None), bars(180), on_epoch=told.append)
     return result, told
 
 
@@ -57,7 +64,7 @@ def test_bars_are_learned(bars, trained):
 def test_the_history_tells_every_epoch_from_the_untrained_network_on(trained):
     result, told = trained
     assert list(result.history) == told
-    assert [record.epoch for record in told] == list(range(41))
+    assert [record.epoch for record in told] == list(range(25))
     assert told[0].loss == pytest.approx(math.log(3), abs=1.5)
     assert told[0].learning_rate == 0
     assert told[-1].learning_rate == pytest.approx(0.01 * result.config.peak_rate, rel=0.2)
@@ -91,8 +98,8 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(bars, architecture):
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd", "rmsprop"])
-def test_every_optimizer_lowers_the_loss(bars, optimizer):
-    history = train(TrainConfig(optimizer=optimizer, epochs=6, batch_size=16, augment=False), bars(90)).history
+def test_every_optimizer_lowers_the_loss(bars, quick, optimizer):
+    history = train(replace(quick, optimizer=optimizer, epochs=20), bars(90)).history
     assert history[-1].loss < 0.7 * history[0].loss
 
 
@@ -109,24 +116,24 @@ def test_ctrl_c_keeps_the_best_so_far(bars):
     assert result.best_epoch == min(result.history[1:], key=lambda record: record.val_loss).epoch
 
 
-def test_ctrl_c_before_the_first_epoch_leaves_the_untrained_network(bars):
+def test_ctrl_c_before_the_first_epoch_leaves_the_untrained_network(bars, quick):
     def interrupt(step):
         assert (step.epoch, step.steps) == (1, 3)
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("edge_cnn.host.training_recorder.SECONDS_BETWEEN_STEPS", 0)
-        result = train(QUICK, bars(60), on_step=interrupt)
+        result = train(quick, bars(60), on_step=interrupt)
     assert result.interrupted
     assert result.best_epoch == 0
     assert len(result.history) == 1
 
 
-def test_patience_ends_a_training_that_gets_no_better(bars):
+def test_patience_ends_a_training_that_gets_no_better(bars, quick):
     samples = bars(60)
     # Labels that have nothing to do with the images: the validation loss can only grow.
     noise = LabelledImages(samples.images, np.random.default_rng(0).permutation(samples.labels), samples.class_names)
-    result = train(TrainConfig(epochs=60, batch_size=16, augment=False, patience=2), noise)
+    result = train(replace(quick, epochs=60, patience=2), noise)
     assert len(result.history) - 1 == result.best_epoch + 2 < 60
 
 
@@ -142,12 +149,12 @@ def test_balanced_classes_help_the_rare_one(bars):
 
 
 def test_a_loss_that_is_not_finite_from_the_start_is_an_error(bars):
-    config = TrainConfig(optimizer="sgd", learning_rate=1e30, epochs=3, batch_size=16)
+    config = replace(QUICK, optimizer="sgd", learning_rate=1e30)
     with pytest.raises(CheckFailedError, match=r"diverged in epoch 1: .* smaller --learning-rate than 1e\+30"):
         train(config, bars(60))
 
 
-def test_a_loss_that_is_not_finite_later_keeps_what_was_good(bars, monkeypatch):
+def test_a_loss_that_is_not_finite_later_keeps_what_was_good(bars, quick, monkeypatch):
     original = training.training_batches
 
     def poisoned(*arguments, **named):
@@ -158,14 +165,14 @@ def test_a_loss_that_is_not_finite_later_keeps_what_was_good(bars, monkeypatch):
         return batches.take(2 * steps).concatenate(bad), steps
 
     monkeypatch.setattr(training, "training_batches", poisoned)
-    result = train(QUICK, bars(60))
+    result = train(quick, bars(60))
     assert result.diverged
     assert len(result.history) == 3
     assert all(np.isfinite(weights).all() for weights in result.model.get_weights())
 
 
-def test_the_last_batch_may_be_the_only_one(bars):
-    assert len(train(TrainConfig(epochs=1, batch_size=500), bars(30)).history) == 2
+def test_the_last_batch_may_be_the_only_one(bars, quick):
+    assert len(train(replace(quick, epochs=1, batch_size=500), bars(30)).history) == 2
 
 
 @pytest.mark.parametrize(
@@ -206,10 +213,10 @@ def test_samples_that_cannot_be_trained_on_are_one_clear_line(images, labels, sa
         train(QUICK, LabelledImages(images, np.array(labels, np.int64), ("a", "b")))
 
 
-def test_float_inputs_are_taken_as_they_are(bars):
+def test_float_inputs_are_taken_as_they_are(bars, quick):
     samples = bars(60)
     inputs = LabelledImages((samples.images / np.float32(127.5)) - 1, samples.labels, samples.class_names)
-    result = train(QUICK, inputs)
+    result = train(quick, inputs)
     assert (result.preprocessing.mean, result.preprocessing.std) == ((127.5,), (127.5,))
 
 

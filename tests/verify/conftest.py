@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from edge_cnn.core.quantization import QuantizationParams
 from edge_cnn.core.samples import GoldenSamples
 from edge_cnn.core.tensor_spec import TensorSpec
 from edge_cnn.core.tolerance import default_tolerances
+from edge_cnn.device.runtimes import installed_runtimes, open_runtime
 
 GRID = QuantizationParams((0.1,), (5,))
 INPUT = TensorSpec("pixels", (1, 2, 5, 1), "int8", QuantizationParams((1 / 255,), (-128,)))
@@ -49,6 +52,7 @@ class FakeDevice:
     name: str = "fake"
     wanted_runtime: str | None = None
     formats: tuple = ("tflite",)
+    emulated: bool = False
     opened: list = field(default_factory=list)
 
     def runtimes(self, format):
@@ -66,6 +70,28 @@ class FakeDevice:
         self.opened.append("closed")
 
 
+@dataclass
+class InProcessDevice:
+    """This process, but every file is changed by `damage` before it is loaded, the view of the logits as well, and
+    every runtime by `lie` afterwards.
+    """
+
+    damage: object = lambda artifact: artifact
+    lie: object = lambda runtime, artifact: runtime  # noqa: ARG005
+    name: str = "local"
+    wanted_runtime: str | None = None
+    emulated: bool = False
+
+    def runtimes(self, format):
+        return installed_runtimes(format)
+
+    def open(self, artifact, runtime, *, threads=1):
+        return self.lie(open_runtime(self.damage(artifact), runtime, threads=threads), artifact)
+
+    def close(self):
+        """Nothing was started."""
+
+
 def scores(codes):
     """The host's graph: every pixel is the score of a class."""
     return codes.reshape(len(codes), 10)
@@ -80,6 +106,21 @@ def fakes():
         output, grid = OUTPUT, GRID
 
     return Fakes
+
+
+@pytest.fixture(scope="session")
+def in_process():
+    """The class of devices that run in this process, with something wrong in them if one likes."""
+    return InProcessDevice
+
+
+@pytest.fixture(scope="session")
+def edits():
+    """The module beside this file: one thing wrong in a model file."""
+    spec = importlib.util.spec_from_file_location("graph_edits", Path(__file__).with_name("graph_edits.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture

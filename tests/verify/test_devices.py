@@ -1,6 +1,8 @@
 import os
+import platform
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +45,9 @@ class Graph:
             case 2: time.sleep(60)
             case 3: sys.stderr.write("out of memory\\n"); sys.stderr.flush(); os._exit(7)
             case 4: raise ValueError("no such operator")
+            case 5: raise MemoryError
+            case 6: sys.stderr.write("qemu: uncaught target signal 4\\n"); os.kill(os.getpid(), signal.SIGILL)
+            case 7: os.kill(os.getpid(), signal.SIGKILL)
         return [inputs[0] + np.int8(1)]
 
 agent.open_runtime = lambda *_, **__: Graph()
@@ -82,7 +87,9 @@ def row(first):
 
 
 def test_local_is_this_process():
-    assert parse_device("local") == LocalDevice("local", None)
+    local = parse_device("local")
+    assert isinstance(local, LocalDevice)
+    assert (local.name, local.wanted_runtime, local.python) == ("local", None, (sys.executable,))
     assert parse_device("local:litert-ref").wanted_runtime == "litert-ref"
 
 
@@ -152,10 +159,71 @@ def test_outputs_come_back_over_the_pipe(board):
 
 def test_a_crash_names_the_artifact_and_the_signal_and_the_device_goes_on(board):
     runtime = board.open(ARTIFACT, "litert")
-    with pytest.raises(DeviceFailedError, match=r"model\.tflite ended the agent on 'board' with signal SIGSEGV"):
+    with pytest.raises(DeviceFailedError, match=r"model\.tflite ended the agent on 'board' with SIGSEGV: "):
         runtime.run(row(1))
     again = board.open(ARTIFACT, "litert")
     np.testing.assert_array_equal(again.run(row(9))[0], [[10, 1, 1]])
+
+
+@pytest.mark.parametrize(
+    ("first", "words"),
+    [
+        (6, "with SIGILL: the CPU lacks an instruction the runtime was built for"),
+        (7, "with SIGKILL: killed, most likely out of memory"),
+    ],
+)
+def test_a_signal_is_told_with_what_it_means(board, first, words):
+    runtime = board.open(ARTIFACT, "litert")
+    with pytest.raises(DeviceFailedError, match=rf"model\.tflite ended the agent on 'board' {words}"):
+        runtime.run(row(first))
+
+
+def test_an_allocation_that_fails_is_told_and_the_agent_goes_on(board):
+    runtime = board.open(ARTIFACT, "litert")
+    with pytest.raises(DeviceFailedError, match="out of memory"):
+        runtime.run(row(5))
+    np.testing.assert_array_equal(runtime.run(row(9))[0], [[10, 1, 1]])
+
+
+def test_an_agent_that_memory_runs_out_under_is_killed_and_told_so(board):
+    """What the kernel's out-of-memory killer does, done by hand while the agent works."""
+    runtime = board.open(ARTIFACT, "litert")
+    process = runtime._agent._process
+    killer = threading.Timer(0.3, process.kill)
+    killer.start()
+    try:
+        with pytest.raises(DeviceFailedError, match=r"model\.tflite .* SIGKILL: killed, most likely out of memory"):
+            runtime.run(row(2))
+    finally:
+        killer.cancel()
+    np.testing.assert_array_equal(board.open(ARTIFACT, "litert").run(row(9))[0], [[10, 1, 1]])
+
+
+def test_a_crash_while_loading_names_the_artifact(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", ROOT)
+    code = FAKE_AGENT.replace("lambda *_, **__: Graph()", "lambda *_, **__: os.kill(os.getpid(), signal.SIGBUS)")
+    device = python(code)
+    with pytest.raises(DeviceFailedError, match=r"model\.tflite ended the agent on 'board' with SIGBUS"):
+        device.open(ARTIFACT, "litert")
+    device.close()
+
+
+def test_the_agent_describes_the_machine_it_runs_on(board):
+    with board.start_agent() as agent:
+        facts = agent.facts
+    assert facts.machine == platform.machine()
+    assert facts.python == platform.python_version()
+    assert 1 <= facts.cores <= os.cpu_count()
+    assert facts.imports_ms > 0
+    assert facts.memory_mb == pytest.approx(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**20)
+    assert set(facts.kernel_features) <= set(facts.features)
+
+
+def test_opening_tells_what_importing_and_loading_took(board):
+    runtime = board.open(ARTIFACT, "litert")
+    assert runtime.import_ms >= 0
+    assert runtime.load_ms >= 0
+    assert runtime.time_once(row(9)) > 0
 
 
 def test_the_last_words_of_an_agent_are_told(board):
@@ -191,7 +259,7 @@ def test_something_else_than_an_agent_is_no_device():
 def test_another_version_of_the_agent_is_refused(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", ROOT)
     code = FAKE_AGENT.replace('"runtimes": [', '"protocol": 99, "runtimes": [')
-    with pytest.raises(DeviceUnavailableError, match="version 99, not 1; install the same edge_cnn"):
+    with pytest.raises(DeviceUnavailableError, match="version 99, not 2; install the same edge_cnn"):
         python(code).start_agent()
 
 

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +22,7 @@ from edge_cnn.core.errors import (
 from edge_cnn.core.samples import GoldenSamples
 from edge_cnn.verify import replay as replay_module
 from edge_cnn.verify.replay import judge, replay, verify
+from edge_cnn.verify.replay_timing import MAX_RUNS, MIN_RUNS
 from edge_cnn.verify.verify_result import VerifyReport
 
 
@@ -177,12 +179,76 @@ def test_a_device_that_runs_nothing_is_told_before_anything_runs(written, fakes,
     assert first.opened == ["closed"]
 
 
-def test_a_device_that_is_gone_midway_is_not_a_failed_check(written, fakes, on_fakes):
-    device = fakes.Device(dict.fromkeys(("model.tflite", "model-second.tflite"), DeviceUnavailableError("gone")))
-    on_fakes(device=device)
-    with pytest.raises(DeviceUnavailableError):
-        verify(written, "device")
-    assert device.opened[-1] == "closed"
+def test_a_device_that_goes_away_midway_costs_its_own_answers_only(written, fakes, on_fakes):
+    good = fakes.Runtime(fakes.graph)
+    broken = fakes.Device({"model.tflite": good, "model-second.tflite": DeviceUnavailableError("cable pulled")})
+    gone = fakes.Device(dict.fromkeys(("model.tflite", "model-second.tflite"), DeviceUnavailableError("gone")))
+    fine = fakes.Device({"model.tflite": good, "model-second.tflite": good})
+    on_fakes(broken=broken, gone=gone, fine=fine)
+    report = verify(written, ("broken", "gone", "fine"))
+    assert [(r.artifact, r.device, r.passed) for r in report.results] == [
+        ("model.tflite", "broken", True),
+        ("model.tflite", "fine", True),
+        ("model-second.tflite", "fine", True),
+    ]
+    assert [(item.artifact, item.device, item.reason) for item in report.lost] == [
+        ("model-second.tflite", "broken", "cable pulled"),
+        ("model.tflite", "gone", "gone"),
+        ("model-second.tflite", "gone", "gone"),
+    ]
+    # It is not asked again, for each attempt may wait for minutes.
+    assert gone.opened == [("model.tflite", "litert"), "closed"]
+    assert not report.passed
+    assert report.exit_status == 3
+    with pytest.raises(DeviceUnavailableError, match=r"model-second\.tflite has no answer: cable pulled"):
+        report.check()
+    document = json.loads(json.dumps(report.to_json(), allow_nan=False))
+    assert document["passed"] is False
+    assert document["lost"][0] == {"artifact": "model-second.tflite", "device": "broken", "reason": "cable pulled"}
+
+
+def test_a_failed_check_counts_more_than_a_lost_device(written, fakes, on_fakes):
+    bad = fakes.Runtime(lambda codes: codes.reshape(-1, 10)[:, ::-1])
+    on_fakes(device=fakes.Device({"model.tflite": bad, "model-second.tflite": DeviceUnavailableError("gone")}))
+    report = verify(written, "device")
+    assert report.exit_status == 1
+    with pytest.raises(ToleranceError):
+        report.check()
+
+
+def test_a_runtime_that_does_not_take_one_artifact_is_asked_for_the_next(written, fakes, on_fakes):
+    good = fakes.Runtime(fakes.graph)
+    refusal = RuntimeUnavailableError("the accelerator did not run")
+    on_fakes(device=fakes.Device({"model.tflite": refusal, "model-second.tflite": good}))
+    report = verify(written, "device")
+    assert [(item.artifact, item.reason) for item in report.lost] == [("model.tflite", "the accelerator did not run")]
+    assert [r.artifact for r in report.results] == ["model-second.tflite"]
+
+
+def test_runs_are_timed_when_asked_and_never_on_an_emulator(fake_bundle, fakes):
+    graph = fakes.Runtime(fakes.graph)
+    for emulated, timed in ((False, False), (True, True), (False, True)):
+        device = fakes.Device({"model.tflite": graph}, emulated=emulated)
+        result = judge(fake_bundle, "model.tflite", device, "litert", timed=timed)
+        assert result.emulated is emulated
+        assert bool(result.latencies_us) is (timed and not emulated)
+    assert MIN_RUNS <= len(result.latencies_us) <= MAX_RUNS
+    assert min(result.latencies_us) > 0
+
+
+def test_a_slow_graph_is_timed_a_few_times_only(fake_bundle, fakes):
+    runs = []
+
+    def slow(codes):
+        runs.append(len(codes))
+        time.sleep(0.08)
+        return fakes.graph(codes)
+
+    result = judge(
+        fake_bundle, "model.tflite", fakes.Device({"model.tflite": fakes.Runtime(slow)}), "litert", timed=True
+    )
+    assert len(result.latencies_us) == MIN_RUNS
+    assert min(result.latencies_us) > 80_000
 
 
 def test_a_bundle_without_golden_samples_cannot_be_verified(fake_bundle, tmp_path):

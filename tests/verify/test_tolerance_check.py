@@ -6,7 +6,8 @@ import pytest
 from edge_cnn.core.protocols import Kernels
 from edge_cnn.core.quantization import QuantizationParams
 from edge_cnn.core.tolerance import Tolerance, default_tolerances
-from edge_cnn.verify.parity import ParityReport, accuracy, compare, top1_agreement
+from edge_cnn.verify.paired_answers import paired_answers
+from edge_cnn.verify.parity import ParityReport, accuracy, compare, output_hash, top1_agreement
 from edge_cnn.verify.tolerance_check import check, golden_fault, spec_fault
 
 GRID = QuantizationParams((0.1,), (0,))
@@ -37,6 +38,8 @@ def report(host, device, labels=None, *, logits=True, grid=GRID):
         top1_agreement(host, device),
         accuracy(host, labels),
         accuracy(device, labels),
+        paired_answers(labels, host, device),
+        output_hash(device),
     )
 
 
@@ -152,6 +155,25 @@ def test_a_drop_of_exactly_the_bound_passes():
     device = host.copy()
     device[0] = host[1]
     assert check(report(host, device), tolerance).passed
+
+
+def test_a_poor_model_is_held_to_a_share_of_its_accuracy():
+    # 10 of 100 right on the host, 8 on the device: 2 points less, which is a fifth of all it could.
+    host = codes()
+    labels = np.where(np.arange(100) < 10, host.argmax(1), (host.argmax(1) + 1) % 10)
+    device = host.copy()
+    host[:2, 0], host[:2, 1] = 80, 79
+    device[:2, 0], device[:2, 1] = 79, 80
+    labels[:2] = 0
+    allowed = Tolerance(3, None, 0.9, 0.02, "test")
+    assert check(report(host, device, labels), allowed).passed
+    verdict = check(report(host, device, labels), replace(allowed, min_accuracy_share=0.95))
+    assert not verdict.passed
+    assert verdict.reason == (
+        "accuracy 8.0% on the device, 10.0% on the host (2 right answers lost, 0 won, McNemar p = 0.5), "
+        "95.0% of the host's wanted"
+    )
+    assert check(report(host, device, labels), replace(allowed, min_accuracy_share=0.8)).passed
 
 
 def test_floats_within_rounding_pass_and_beyond_fail():

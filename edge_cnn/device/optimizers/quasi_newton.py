@@ -32,33 +32,39 @@ WARM_SHARE, WARM_LEAST, WARM_ITERATIONS = 8, 256, 4
 def pairs_that_fit(problem: HeadProblem, memory: int) -> int:
     """Steps that can be remembered in `memory` bytes beside what an iteration needs; may be negative."""
     head, logits = 4 * problem.anchor.size, 4 * problem.classes * problem.samples
-    return min((memory - 3 * logits - 8 * head) // (2 * head), MOST_PAIRS)
+    spare = memory - problem.rows.resident - 3 * logits - 8 * head
+    return min(spare // (2 * head), MOST_PAIRS)
 
 
 def quasi_newton_descent(
     problem: HeadProblem, start: Parameters, settings: OptimizerSettings, rng: np.random.Generator
 ) -> Iterator[Pass]:
-    """One pass is one iteration, the first with its warm-up; nothing is random, a given learning rate of no use."""
+    """One pass is one iteration, or the warm-up; nothing is random, a given learning rate of no use."""
     del rng
+    warm_up: list[Pass] = []
     if problem.rows.samples >= 2 * WARM_LEAST and problem.rows.samples * problem.rows.width >= LARGE_VALUES:
-        start = _warm_up(problem, start, settings)
-    yield from _descend(problem, start, settings)
+        warm_up = list(_descend(_part(problem), start, replace(settings, passes=WARM_ITERATIONS)))
+    if not warm_up:
+        yield from _descend(problem, start, settings)
+        return
+    warmed = warm_up[-1]
+    yield warmed
+    if settings.passes > 1:
+        for done in _descend(problem, warmed.parameters, replace(settings, passes=settings.passes - 1)):
+            yield replace(done, steps=done.steps + warmed.steps)
 
 
-def _warm_up(problem: HeadProblem, start: Parameters, settings: OptimizerSettings) -> Parameters:
-    """Where a few iterations on evenly spaced samples lead; samples may be sorted by class."""
+def _part(problem: HeadProblem) -> HeadProblem:
+    """The problem on evenly spaced samples, as they may be sorted by class."""
     count = problem.samples
     members = np.arange(0, count, max(min(WARM_SHARE, count // WARM_LEAST), 1))
     weights = None if problem.weights is None else problem.weights[members]
-    part = replace(
+    return replace(
         problem,
         rows=problem.rows.select(members),
         labels=problem.labels[members],
         weights=None if weights is None else weights / weights.mean(),
     )
-    for done in _descend(part, start, replace(settings, passes=WARM_ITERATIONS)):
-        start = done.parameters
-    return start
 
 
 def _descend(problem: HeadProblem, start: Parameters, settings: OptimizerSettings) -> Iterator[Pass]:

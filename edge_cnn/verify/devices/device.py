@@ -71,7 +71,7 @@ def check_runtime(device: Device) -> None:
         held = ", ".join(device.runtimes(TFLITE) + device.runtimes(ONNX)) or "none"
         raise RuntimeUnavailableError(
             f"device {device.name!r}: runtime {wanted!r} is not installed there, it has {held}; "
-            f"install it there: pip install 'edge-cnn[{row.extra}]'"
+            f"{row.advice('install it there: pip install')}"
         )
 
 

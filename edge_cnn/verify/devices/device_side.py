@@ -12,8 +12,9 @@ from pathlib import Path
 import edge_cnn
 from edge_cnn.verify.devices.preparation import cache_folder
 
-FOLDERS = ("core", "device", "verify", "cli")
-"""All that runs with numpy and a light runtime; training and converting stay on the host."""
+FOLDERS = ("core", "device", "verify", "cli", "host/datasets")
+"""All that runs with numpy and a light runtime; training and converting stay on the host. Of the data sets a device
+needs the names, since DATA may be one."""
 
 _DAYS_KEPT = 7
 
@@ -21,7 +22,8 @@ _DAYS_KEPT = 7
 def device_side_files() -> dict[str, bytes]:
     """Path from the import folder, for example "edge_cnn/core/errors.py" -> content; sources only."""
     root = Path(edge_cnn.__file__).parent
-    paths = [*root.glob("*.py"), *(path for folder in FOLDERS for path in (root / folder).rglob("*.py"))]
+    top = [*root.glob("*.py"), root / "host" / "__init__.py"]
+    paths = [*top, *(path for folder in FOLDERS for path in (root / folder).rglob("*.py"))]
     return {path.relative_to(root.parent).as_posix(): path.read_bytes() for path in sorted(paths)}
 
 

@@ -8,9 +8,15 @@ from dataclasses import dataclass
 from edge_cnn.core.errors import DeviceUnavailableError, InputError
 from edge_cnn.verify.agent_client import LIMIT_S
 from edge_cnn.verify.devices.device import Device
+from edge_cnn.verify.devices.emulated_guests import AARCH64, ARMHF
+from edge_cnn.verify.devices.emulated_linux import form, parse_aarch64, parse_armhf
+from edge_cnn.verify.devices.emulated_linux_setup import EmulatedLinux
 from edge_cnn.verify.devices.environment import parse_environment
+from edge_cnn.verify.devices.environments import QUALCOMM_HTP_SIM, SWIFTSHADER, TFLM, TOSA
 from edge_cnn.verify.devices.local import parse_local
 from edge_cnn.verify.devices.preparation import Preparation
+from edge_cnn.verify.devices.ssh import SshPreparation, parse_ssh
+from edge_cnn.verify.devices.ssh_address import FORM as SSH_FORM
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,7 @@ class DeviceKind:
         description: in a few words.
         parse: DEVICE, what stands behind the first colon, seconds a request may take -> the device; starts nothing.
         preparation: how it is made ready here, for kinds that are one device each; None where the user names a place.
+        preparation_of: DEVICE -> how that place is made ready; such devices make themselves ready at their first use.
         opt_in: large or slow, so that `--on all` leaves it out.
     """
 
@@ -32,13 +39,37 @@ class DeviceKind:
     parse: Callable[[str, str, float], Device]
     preparation: Preparation | None = None
     opt_in: bool = False
+    preparation_of: Callable[[str], Preparation] | None = None
 
+
+LOCAL = "local"
 
 DEVICE_KINDS: dict[str, DeviceKind] = {
     kind.name: kind
     for kind in (
-        DeviceKind("local", "local[:RUNTIME]", "this process", parse_local),
+        DeviceKind(LOCAL, "local[:RUNTIME]", "this machine, in a child process", parse_local),
         DeviceKind("venv", "venv:PATH[:RUNTIME]", "another virtual environment on this machine", parse_environment),
+        DeviceKind("ssh", SSH_FORM, "a board over SSH", parse_ssh, preparation_of=SshPreparation),
+        DeviceKind(AARCH64.name, form(AARCH64), "64-bit ARM Linux under QEMU", parse_aarch64, EmulatedLinux(AARCH64)),
+        DeviceKind(ARMHF.name, form(ARMHF), "32-bit ARM Linux under QEMU", parse_armhf, EmulatedLinux(ARMHF)),
+        DeviceKind("tflm", "tflm", "the interpreter of microcontrollers, TFLite Micro", TFLM.parse, TFLM),
+        DeviceKind("tosa", "tosa", "the reference model of accelerators' operator set, TOSA", TOSA.parse, TOSA),
+        DeviceKind(
+            "qualcomm-htp-sim",
+            "qualcomm-htp-sim",
+            "the simulator of Qualcomm's tensor processor",
+            QUALCOMM_HTP_SIM.parse,
+            QUALCOMM_HTP_SIM,
+            opt_in=True,
+        ),
+        DeviceKind(
+            "swiftshader",
+            "swiftshader",
+            "a GPU without the hardware, by Vulkan on the CPU",
+            SWIFTSHADER.parse,
+            SWIFTSHADER,
+            opt_in=True,
+        ),
     )
 }
 
@@ -54,6 +85,24 @@ def find_kind(name: str) -> DeviceKind:
         return DEVICE_KINDS[name]
     except KeyError:
         raise InputError(f"unknown device {name!r}; known forms: {FORMS}") from None
+
+
+def find_preparation(text: str) -> Preparation:
+    """How a DEVICE is made ready: a kind's name, or a place that makes itself ready at its first use anyway.
+
+    Raises:
+        InputError: no such device, or one that needs nothing.
+    """
+    name, colon, _ = text.partition(":")
+    kind = find_kind(name)
+    if kind.preparation_of is not None:
+        kind.parse(text, text.partition(":")[2], LIMIT_S)
+        return kind.preparation_of(text)
+    if kind.preparation is None:
+        raise InputError(f"device {text!r} needs no set-up here; use it as {kind.form}")
+    if colon:
+        raise InputError(f"{text!r} cannot be set up by itself; set up all of it: edge-cnn devices setup {name}")
+    return kind.preparation
 
 
 def parse_device(text: str, *, limit_s: float = LIMIT_S) -> Device:
@@ -91,4 +140,4 @@ def ready_devices() -> list[str]:
         for kind in DEVICE_KINDS.values()
         if kind.preparation is not None and not kind.opt_in and kind.preparation.missing() is None
     ]
-    return ["local", *prepared]
+    return [LOCAL, *prepared]

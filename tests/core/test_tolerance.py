@@ -1,0 +1,67 @@
+import pytest
+
+from edge_cnn.core.tolerance import KERNEL_FAMILIES, default_tolerances, tolerance_of
+
+INT8 = default_tolerances("tflite", quantized=True, recorded_by="litert-ref")
+FLOAT = default_tolerances("tflite", quantized=False, recorded_by="litert-ref")
+
+
+def older(tolerances, *families):
+    """What a manifest holds that was written before there were other families."""
+    return {family: tolerances[family] for family in families}
+
+
+def test_every_family_has_a_tolerance_with_its_reason_in_one_format():
+    for quantized in (True, False):
+        known = {
+            **default_tolerances("tflite", quantized=quantized, recorded_by="litert-ref"),
+            **default_tolerances("onnx", quantized=quantized, recorded_by="ort-cpu"),
+        }
+        assert set(known) == set(KERNEL_FAMILIES)
+        assert all(len(tolerance.reason) > 20 for tolerance in known.values())
+        assert all((tolerance.max_lsb is not None) == quantized for tolerance in known.values())
+
+
+def test_only_the_family_that_recorded_must_repeat_it_bit_for_bit():
+    assert [family for family, tolerance in INT8.items() if tolerance.max_lsb == 0] == ["litert-ref"]
+
+
+def test_kernels_of_the_same_specification_get_less_room_than_others():
+    for family in ("tflm", "tosa-ref"):
+        assert 0 < INT8[family].max_lsb < INT8["xnnpack"].max_lsb
+        assert INT8[family].min_top1_agreement > INT8["xnnpack"].min_top1_agreement
+    # What another interpreter recorded says nothing about these.
+    other = default_tolerances("tflite", quantized=True, recorded_by="tflite-runtime-ref")
+    assert other["tflm"] == other["xnnpack"]
+
+
+@pytest.mark.parametrize("tolerances", [INT8, FLOAT], ids=["int8", "float32"])
+def test_a_bundle_written_before_a_family_was_known_gets_its_default(tolerances):
+    written = older(tolerances, "litert-ref", "tflite-runtime-ref", "xnnpack", "tflite-builtin")
+    for family in ("tflm", "tosa-ref"):
+        assert tolerance_of(family, written, "tflite") == tolerances[family]
+
+
+def test_which_family_recorded_an_older_bundle_is_told_by_its_tolerances():
+    recorded = default_tolerances("tflite", quantized=True, recorded_by="tflite-runtime-ref")
+    written = older(recorded, "litert-ref", "tflite-runtime-ref", "xnnpack")
+    assert tolerance_of("tflm", written, "tflite") == recorded["tflm"]
+
+
+def test_an_older_onnx_bundle_gets_the_defaults_of_accelerators():
+    for quantized in (True, False):
+        defaults = default_tolerances("onnx", quantized=quantized, recorded_by="ort-cpu")
+        assert tolerance_of("ort-qnn", older(defaults, "ort-cpu"), "onnx") == defaults["ort-qnn"]
+
+
+def test_what_the_manifest_says_counts():
+    assert tolerance_of("tflm", {"tflm": INT8["xnnpack"]}, "tflite") is INT8["xnnpack"]
+
+
+@pytest.mark.parametrize(
+    ("family", "written", "format"),
+    [("quantum", INT8, "tflite"), ("ort-cuda", INT8, "tflite"), ("tflm", {}, "tflite")],
+    ids=["unknown family", "family of another format", "a manifest without any"],
+)
+def test_nothing_is_made_up_for_what_nobody_knows(family, written, format):
+    assert tolerance_of(family, written, format) is None
