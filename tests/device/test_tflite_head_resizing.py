@@ -260,3 +260,28 @@ def test_weights_that_another_tensor_shares_are_not_resized(tflite_models):
 
     with pytest.raises(ModelError, match="shares bytes of the file with 'the other one'"):
         resize_head(changed(tflite_models["int8"], share), CHANGES["more"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", CHANGES)
+def test_tflite_micro_runs_resized_files_and_keeps_the_very_logits_of_classes_that_stay(
+    ready_device, tflite_models, kinds, kind
+):
+    device, (before, after) = ready_device("tflm"), kept(CHANGES[kind])
+
+    def codes_of(artifact: Artifact) -> np.ndarray:
+        return device.open(artifact, "tflm").run([inputs])[0].reshape(len(inputs), -1)
+
+    # int8 throughout: what boards run.
+    for name in ("int8", "int8-per-tensor", "no-softmax", "conv-int8", "conv-int8-no-softmax"):
+        file = (tflite_models | kinds)[name]
+        inputs, resized = samples(file), resize_head(file, CHANGES[kind])
+        old, new = (codes_of(split_head(a).logits_view) for a in (file, resized))
+        np.testing.assert_array_equal(new[:, after], old[:, before])
+        merged, head, embeddings, _ = merged_with(resized)
+        view = split_head(merged)
+        logits = head.logits(embeddings)
+        np.testing.assert_allclose(
+            real(codes_of(view.logits_view), view.info.logits), logits, atol=0.02 * np.ptp(logits)
+        )
+        assert codes_of(merged).shape == (len(inputs), len(CHANGES[kind].sources))
