@@ -47,7 +47,7 @@ def add_tflite_metadata(
 
     tree: Any = schema.ModelT.InitFromPackedBuf(model, 0)
     buffer: Any = schema.BufferT()
-    buffer.data = np.frombuffer(_metadata(name, labels, preprocessing, producer), np.uint8)
+    buffer.data = np.frombuffer(_metadata(name, preprocessing, producer), np.uint8)
     entry = schema.MetadataT()
     entry.name, entry.buffer = METADATA_NAME, len(tree.buffers)
     tree.buffers.append(buffer)
@@ -80,7 +80,7 @@ class AlignedBuilder(flatbuffers.Builder):
         return self.EndVector()
 
 
-def _metadata(name: str, labels: Sequence[str], preprocessing: Preprocessing, producer: str) -> bytes:
+def _metadata(name: str, preprocessing: Preprocessing, producer: str) -> bytes:
     builder = flatbuffers.Builder(1024)
     image = _table(builder, [_byte(0, _RGB if preprocessing.channels == 3 else _GRAYSCALE)])
     content = _table(builder, [_byte(0, _IMAGE_PROPERTIES), _offset(1, image)])
@@ -114,7 +114,7 @@ def _metadata(name: str, labels: Sequence[str], preprocessing: Preprocessing, pr
         builder,
         [
             _offset(0, builder.CreateString("scores")),
-            _offset(1, builder.CreateString(f"Score of each of the {len(labels)} classes.")),
+            _offset(1, builder.CreateString("Score of each class.")),
             _offset(6, _vector(builder, [label_file])),
         ],
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from edge_cnn.cli.class_options import WantedClasses, class_options
 from edge_cnn.cli.console import PATH, Console, Progress, common_options, table
 from edge_cnn.cli.model_options import model_options
 from edge_cnn.cli.output_path import check_file
@@ -33,6 +34,7 @@ from edge_cnn.device.optimizers.table import AUTO, OPTIMIZERS
 @click.option("--out", type=PATH, required=True, help="New file, of the same format as MODEL; or a slot.")
 @click.option("--holdout", type=float, default=0.2, show_default=True, help="Share of the samples held out.")
 @click.option("--replay", type=PATH, help="Samples of the old task, against forgetting; default: the bundle's own.")
+@class_options
 @click.option(
     "--optimizer", type=click.Choice((AUTO, *OPTIMIZERS)), default=AUTO, show_default=True, help="auto chooses by size."
 )
@@ -54,6 +56,7 @@ def command(
     out: Path,
     holdout: float,
     replay: Path | None,
+    classes: WantedClasses,
     optimizer: str,
     l2: str,
     balance: bool,
@@ -83,17 +86,19 @@ def command(
     # Until the command ends, so that nobody else tunes or switches what this one is going to replace.
     writer = click.get_current_context().with_resource(slot_for_tuning(slot, classifier, console)) if slot else None
     skipped: list[Path] = []
+    named = _named_data(data)
+    names = classes.names(classifier.labels, data if named is None else named.class_names)
 
     def read(path: Path) -> LabelledImages:
-        named = _named_data(path)
-        if named is not None:
-            return named
-        return read_data(
-            path,
-            classifier.image_shape,
-            classifier.labels,
-            lambda file, reason: (skipped.append(file), console.note(f"skipped: {reason}"))[0],
-        )
+        samples = _named_data(path)
+        if samples is None:
+            samples = read_data(
+                path,
+                classifier.image_shape,
+                classes.readable(classifier.labels, names),
+                lambda file, reason: (skipped.append(file), console.note(f"skipped: {reason}"))[0],
+            )
+        return classes.select(samples, names, console.note)
 
     samples = read(data)
     old = read(replay) if replay else None
@@ -119,6 +124,7 @@ def command(
             samples.labels,
             config=config,
             replay=old,
+            class_names=names,
             on_batch=lambda done, _total: embedded(done),
             on_predicted=lambda predicted: console.note(_prediction(predicted)),
             on_epoch=on_epoch,
@@ -136,6 +142,7 @@ def command(
         "out": str(out) if result.improved else None,
         "skipped": [str(path) for path in skipped],
         "left_out": _left_out(classifier),
+        "classes": list(result.classifier.labels),
     }
     console.result(document, _summary(result, out))
     result.check()

@@ -26,7 +26,8 @@ def label_indices(labels: NDArray[Any] | Sequence[str], class_names: tuple[str, 
         unknown = sorted(set(array.tolist()) - set(index))
         if unknown:
             raise DataError(
-                f"label {unknown[0]!r} is not one of the model's classes {', '.join(class_names)}; rename it"
+                f"label {unknown[0]!r} is not one of the model's classes {', '.join(class_names)}; rename it, or "
+                "name it in class_names (finetune --add-classes) to add the class"
             )
         return np.array([index[name] for name in array.tolist()], np.int64)
     if array.ndim != 1 or array.dtype.kind not in "iu":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.core.samples import ReplaySamples
 from edge_cnn.device.certificate import Certificate, loss_gap_bound
+from edge_cnn.device.changed_classes import with_classes
+from edge_cnn.device.class_imprinting import imprint_classes, without_classes
 from edge_cnn.device.classifier import Classifier
 from edge_cnn.device.embedding import Embedder
 from edge_cnn.device.embedding_rows import open_rows
@@ -41,6 +43,7 @@ def finetune(
     *,
     config: FinetuneConfig | None = None,
     replay: LabelledImages | None = None,
+    class_names: Sequence[str] | None = None,
     on_batch: Callable[[int, int], None] = lambda _done, _total: None,
     on_predicted: Callable[[PredictedGain], None] = lambda _: None,
     on_epoch: Callable[[EpochLoss], None] = lambda _: None,
@@ -50,18 +53,28 @@ def finetune(
     Args:
         classifier: int8 or float, with a fully-connected head.
         images: uint8 pixels (n, height, width, channels), or float model inputs.
-        labels: class indices (n,) or class names; every class must be known to the model.
+        labels: class indices (n,) or class names; every class must be known to the model, or among `class_names`.
         config: settings.
         replay: labelled samples of the old task; by default the embeddings that the bundle stores.
+        class_names: the classes that the tuned model shall have, in this order; by default those that it has. Class
+            indices in `labels` are places among these. With a new one among them all classes weigh the same.
         on_batch: told (images done, images in all) while embedding.
         on_predicted: told what the last layer can reach, before it is trained.
         on_epoch: told of each pass.
 
     Raises:
         DataError: too few samples, one class only, unknown labels, wrong shapes, NaN.
+        InputError: `class_names` make no classifier.
         NoHeadError, ModelError: the file cannot be tuned.
     """
     config = config or FinetuneConfig()
+    base, known = classifier.artifact, classifier.labels
+    if class_names is not None:
+        classifier = with_classes(classifier, class_names)
+    added = [index for index, name in enumerate(classifier.labels) if name not in known]
+    if added:
+        # How many samples of a new class meet how many replayed ones of an old class says nothing of what is to come.
+        config = replace(config, training=replace(config.training, balanced=True))
     indices = label_indices(labels, classifier.labels)
     check_samples(images, indices)
     embedder = Embedder(classifier)
@@ -80,12 +93,12 @@ def finetune(
     quantization, memory = embedder.split.info.embedding.quantization, config.training.settings.memory
     rows = open_rows(train_codes, quantization, standardization, memory)
     held = open_rows(held_codes, quantization, standardization, memory // 8)
-    own = to_parameters(standardization.head_to_standardized(embedder.split.head))
+    own = without_classes(to_parameters(standardization.head_to_standardized(embedder.split.head)), added)
     is_new = np.arange(len(targets)) < len(new.train_rows)
     predicted = predict_gain(rows, targets, is_new, own, config.training, rng, classifier.threads)
     on_predicted(predicted)
     problem = pose_problem(rows, targets, own, predicted.l2, config.training, classifier.threads)
-    start = problem.anchor if config.training.anchored else own
+    start = imprint_classes(problem.anchor if config.training.anchored else own, rows, targets, added)
     trained = train_head(problem, start, config.training, rng, (held, held_targets), on_epoch)
     head = standardization.head_to_raw(trained.head)
     merged = merge_head(classifier.artifact, head, _logits_range(head, (train_codes, held_codes), embedder))
@@ -96,7 +109,7 @@ def finetune(
         head,
         embedder,
         ReplaySamples(indices[new.train_rows], {merged.name: codes[new.train_rows]}),
-        _provenance(classifier.artifact, LabelledImages(images, indices, classifier.labels), config, optimizer),
+        _provenance(base, LabelledImages(images, indices, classifier.labels), config, optimizer),
     )
     held_embeddings = embedder.to_real(new.holdout[0])
     meant = np.maximum(head.logits(held_embeddings), LOGITS_FLOOR)

@@ -26,6 +26,9 @@ SMALLEST_NORMAL = 2.0**-126
 """Of float32. Not from np.finfo, which computes with subnormals and warns where a runtime has made the processor flush
 them to zero, as tflite-runtime's wheels for ARM do when they are imported."""
 
+FLOAT_FLOOR = -1e4
+"""Bias of a class that is not taught yet: no logit of a real network is lower, and float16 holds it."""
+
 LOGITS_FLOOR = -8.0
 """Centred logits sum to 0, so the best one is never negative and what lies under the floor is e^8 times less likely:
 the codes that such values would take are better spent on the classes that compete."""

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edge_cnn.core.artifact import ONNX, TFLITE, Artifact
+from edge_cnn.device.class_change import ClassChange
 from edge_cnn.device.onnx_head import merge_onnx_head, onnx_has_softmax, split_onnx_head
+from edge_cnn.device.onnx_head_resizing import resize_onnx_head
 from edge_cnn.device.softmax_head import SoftmaxHead
 from edge_cnn.device.split_model import SplitModel
 from edge_cnn.device.tflite_head import merge_tflite_head, split_tflite_head, tflite_has_softmax
+from edge_cnn.device.tflite_head_resizing import resize_tflite_head
 
 _SPLIT: dict[str, Callable[[Artifact], SplitModel]] = {TFLITE: split_tflite_head, ONNX: split_onnx_head}
 _MERGE: dict[str, Callable[[Artifact, SoftmaxHead, tuple[float, float]], Artifact]] = {
     TFLITE: merge_tflite_head,
     ONNX: merge_onnx_head,
 }
+_RESIZE: dict[str, Callable[[Artifact, ClassChange], Artifact]] = {TFLITE: resize_tflite_head, ONNX: resize_onnx_head}
 _HAS_SOFTMAX: dict[str, Callable[[Artifact], bool]] = {TFLITE: tflite_has_softmax, ONNX: onnx_has_softmax}
 
 
@@ -48,3 +52,16 @@ def merge_head(artifact: Artifact, head: SoftmaxHead, logits_range: tuple[float,
         NoHeadError, ModelError: as `split_head`; also when the head does not fit.
     """
     return _MERGE[artifact.format](artifact, head, logits_range)
+
+
+def resize_head(artifact: Artifact, change: ClassChange) -> Artifact:
+    """A copy of the file whose last layer has the classes of `change`, with their names in its metadata.
+
+    Classes that stay keep their weights bit for bit. A new class has weights of 0 and the lowest bias, so that the file
+    answers as before until `merge_head` teaches it the class.
+
+    Raises:
+        NoHeadError, ModelError: as `split_head`; also when the layer has no bias, or something behind it cannot take
+            another number of classes.
+    """
+    return _RESIZE[artifact.format](artifact, change)

@@ -252,7 +252,10 @@ def _by_name(
 def _check_known(used: set[str], names: tuple[str, ...], path: Path) -> None:
     unknown = sorted(used - set(names))
     if unknown:
-        raise DataError(f"{path}: label {unknown[0]!r} is not one of the model's classes {', '.join(names)}; rename it")
+        raise DataError(
+            f"{path}: label {unknown[0]!r} is not one of the model's classes {', '.join(names)}; rename it, or add the "
+            "class with finetune --add-classes"
+        )
 
 
 def _check_range(path: Path, labels: NDArray[np.int64], names: tuple[str, ...]) -> None:
@@ -261,5 +264,9 @@ def _check_range(path: Path, labels: NDArray[np.int64], names: tuple[str, ...]) 
         from_one = labels.min() == 1 and labels.max() == len(names)
         raise DataError(
             f"{path}: label {int(outside[0])} is out of range, the {len(names)} classes are 0..{len(names) - 1}; "
-            + ("subtract 1, as the labels start at 1" if from_one else "correct or drop these samples")
+            + (
+                "subtract 1, as the labels start at 1"
+                if from_one
+                else "correct or drop these samples, or add the classes with finetune --add-classes"
+            )
         )

@@ -19,7 +19,7 @@ def quantized_input(artifact: Artifact) -> TensorSpec | None:
 
 def _of_onnx(artifact: Artifact) -> TensorSpec | None:
     from edge_cnn.device.onnx_file import read_onnx
-    from edge_cnn.device.onnx_parameter import codes_dtype, quantizer_params
+    from edge_cnn.device.onnx_quantizer import codes_dtype, linear_quantizer, quantizer_params
 
     model = read_onnx(artifact)
     if len(model.inputs) != 1:
@@ -28,8 +28,8 @@ def _of_onnx(artifact: Artifact) -> TensorSpec | None:
     readers = model.consumers(entry.name)
     if len(readers) != 1 or readers[0].op != "QuantizeLinear":
         return None
-    node = readers[0]
-    return TensorSpec(entry.name, entry.shape, codes_dtype(model, node), quantizer_params(model, node))
+    quantizer = linear_quantizer(readers[0])
+    return TensorSpec(entry.name, entry.shape, codes_dtype(model, quantizer), quantizer_params(model, quantizer))
 
 
 def _of_tflite(artifact: Artifact) -> TensorSpec | None:

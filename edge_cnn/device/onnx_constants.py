@@ -25,7 +25,7 @@ _CONSTANTS_ARE_INPUTS = 4
 
 @dataclass(frozen=True)
 class Slot:
-    """An input of a node that reads a constant, and what it is to read, in the constant's shape and dtype."""
+    """An input of a node that reads a constant, and what it is to read, in the constant's dtype."""
 
     node: Node
     index: int
@@ -33,7 +33,14 @@ class Slot:
 
 
 def write_constants(model: OnnxModel, slots: list[Slot]) -> bytes:
-    """The file with each slot reading its new values.
+    """The file with each slot reading its new values. Raises: ModelError: as `constant_edits`."""
+    return rewrite(model.data, constant_edits(model, slots))
+
+
+def constant_edits(model: OnnxModel, slots: list[Slot]) -> dict[Span, bytes]:
+    """What `protobuf_wire.rewrite` needs to let each slot read its new values.
+
+    Values of another shape than the constant's take its place as a new initializer.
 
     Raises:
         ModelError: a constant is shared with another node and the file is too old to give each its own.
@@ -51,7 +58,10 @@ def write_constants(model: OnnxModel, slots: list[Slot]) -> bytes:
         others = _other_users(model, name, [slot for group in versions.values() for slot in group])
         if len(versions) == 1 and not others:
             ((slot, *_),) = versions.values()
-            edits |= constant.tensor.edits(slot.values)
+            if slot.values.shape == constant.tensor.dims:
+                edits |= constant.tensor.edits(slot.values)
+            else:
+                edits[constant.span] = encode_delimited(_INITIALIZER, encode_tensor(name, slot.values))
             continue
         if model.ir_version < _CONSTANTS_ARE_INPUTS:
             user = others[0] if others else "another part of the last layer"
@@ -69,7 +79,7 @@ def write_constants(model: OnnxModel, slots: list[Slot]) -> bytes:
         start, end = constant.span
         # A field of GraphProto may stand anywhere among the others: the copies follow the original.
         edits[start, end] = model.data[start:end] + b"".join(copies)
-    return rewrite(model.data, edits)
+    return edits
 
 
 def _other_users(model: OnnxModel, name: str, slots: list[Slot]) -> list[str]:

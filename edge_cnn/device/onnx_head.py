@@ -11,16 +11,17 @@ from edge_cnn.core.tensor_spec import TensorSpec
 from edge_cnn.device.head_fit import check_fit
 from edge_cnn.device.onnx_constants import write_constants
 from edge_cnn.device.onnx_file import OnnxModel, read_onnx
-from edge_cnn.device.onnx_head_layout import HeadLayout, ends_with_softmax, find_head
+from edge_cnn.device.onnx_head_layout import HeadLayout
+from edge_cnn.device.onnx_head_search import ends_with_softmax, find_head
 from edge_cnn.device.onnx_head_slots import head_slots
-from edge_cnn.device.onnx_parameter import QUANTIZE, Parameter, codes_dtype, quantizer_params
+from edge_cnn.device.onnx_quantizer import codes_dtype, quantizer_params
 from edge_cnn.device.onnx_subgraph import cut_graph
 from edge_cnn.device.softmax_head import SoftmaxHead
 from edge_cnn.device.split_model import HeadInfo, SplitModel
 
 
 def split_onnx_head(artifact: Artifact) -> SplitModel:
-    """Find the final Gemm or MatMul and cut the file before and after it.
+    """Find the final Gemm, MatMul or 1x1 Conv and cut the file before and after it.
 
     Raises:
         NoHeadError: the graph does not end with one; the message says what it ends with.
@@ -28,17 +29,16 @@ def split_onnx_head(artifact: Artifact) -> SplitModel:
     """
     model = read_onnx(artifact)
     layout = find_head(model)
-    info = _describe_head(model, layout)
-    stored = layout.weights.real_values(model)
-    weights = np.ascontiguousarray(stored if layout.transposed else stored.T)
+    layer, info = layout.layer, _describe_head(model, layout)
+    stored = layer.weights.real_values(model)
+    weights = stored.reshape(layer.classes, -1) if layer.transposed else np.ascontiguousarray(stored.T)
     bias = np.zeros(info.classes, np.float32)
     if layout.bias is not None:
         bias = layout.bias.real_values(model).reshape(-1)
+    spatial = (1, 1) if layer.is_convolution else ()
+    embedding, logits = (replace(spec, shape=(*spec.shape, *spatial)) for spec in (info.embedding, info.logits))
     return SplitModel(
-        cut_graph(artifact, model, info.embedding),
-        cut_graph(artifact, model, info.logits),
-        SoftmaxHead(weights, bias),
-        info,
+        cut_graph(artifact, model, embedding), cut_graph(artifact, model, logits), SoftmaxHead(weights, bias), info
     )
 
 
@@ -67,36 +67,26 @@ def onnx_has_softmax(artifact: Artifact) -> bool:
 
 
 def _describe_head(model: OnnxModel, layout: HeadLayout) -> HeadInfo:
-    weights = layout.weights
-    class_axis = 0 if layout.transposed else 1
-    classes, features = weights.tensor.dims[class_axis], weights.tensor.dims[1 - class_axis]
-    float_dtype = _float_dtype(model, weights)
-    embedding = TensorSpec(layout.embedding, (-1, features), float_dtype)
-    if layout.embedding_node is not None:
-        params = quantizer_params(model, layout.embedding_node)
-        embedding = replace(embedding, dtype=codes_dtype(model, layout.embedding_node), quantization=params)
-    logits = TensorSpec(layout.result, (-1, classes), float_dtype)
-    if layout.logits and layout.logits[0].op == QUANTIZE and layout.logits[0].input(0) == layout.result:
-        node = layout.logits[0]
-        params = quantizer_params(model, node)
-        logits = TensorSpec(node.outputs[0], (-1, classes), codes_dtype(model, node), params)
+    layer, weights = layout.layer, layout.layer.weights
+    float_dtype = weights.float_dtype(model)
+    embedding = TensorSpec(layer.embedding, (-1, layer.features), float_dtype)
+    if layer.embedding_quantizer is not None:
+        params = quantizer_params(model, layer.embedding_quantizer)
+        embedding = replace(embedding, dtype=codes_dtype(model, layer.embedding_quantizer), quantization=params)
+    logits = TensorSpec(layout.result, (-1, layer.classes), float_dtype)
+    if layout.logits_codes is not None:
+        params = quantizer_params(model, layout.logits[0])
+        logits = TensorSpec(layout.logits_codes, logits.shape, codes_dtype(model, layout.logits[0]), params)
     params = weights.params
     if params is not None and params.axis is not None:
-        params = replace(params, axis=class_axis)
+        params = replace(params, axis=layer.class_axis)
     return HeadInfo(
-        layout.node.name or layout.result,
-        layout.node.op,
-        features,
-        classes,
+        layer.node.name or layout.result,
+        layer.node.op,
+        layer.features,
+        layer.classes,
         embedding,
         logits,
-        codes_dtype(model, weights.quantizers[0]) if weights.quantizers else weights.tensor.dtype,
+        weights.codes_dtype(model) if weights.quantizers else weights.tensor.dtype,
         params,
     )
-
-
-def _float_dtype(model: OnnxModel, weights: Parameter) -> str:
-    """What the layer computes in: the type of its weights, or of what a DQ makes of them."""
-    if weights.quantizers:
-        return model.constants[weights.quantizers[0].input(1)].tensor.dtype
-    return weights.tensor.dtype

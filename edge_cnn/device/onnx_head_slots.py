@@ -3,6 +3,7 @@ granularity that are there."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +16,8 @@ from edge_cnn.device.head_quantization import BIAS_LIMIT, SMALLEST_NORMAL, bias_
 from edge_cnn.device.onnx_constants import Slot
 from edge_cnn.device.onnx_file import OnnxModel
 from edge_cnn.device.onnx_head_layout import HeadLayout
-from edge_cnn.device.onnx_node import Node
-from edge_cnn.device.onnx_parameter import Parameter, codes_dtype, quantizer_params
+from edge_cnn.device.onnx_parameter import Parameter
+from edge_cnn.device.onnx_quantizer import Quantizer, codes_dtype, constant_of, quantizer_params
 from edge_cnn.device.softmax_head import SoftmaxHead
 from edge_cnn.device.split_model import HeadInfo
 
@@ -43,7 +44,7 @@ def head_slots(
         slots += _bias_slots(model, layout.bias, bias, info, weight_scales, symmetric=symmetric)
     elif np.abs(bias).max() > _unnoticeable(layout, low, high):
         raise ModelError(
-            f"{layout.node.describe()} has no bias, but the new head has one up to {np.abs(bias).max():.4g}; "
+            f"{layout.layer.node.describe()} has no bias, but the new head has one up to {np.abs(bias).max():.4g}; "
             "export a model whose last layer has a bias"
         )
     slots += _activation_slots(model, layout.logits, low, high, symmetric=symmetric)
@@ -70,9 +71,9 @@ def _weight_slots(
     model: OnnxModel, layout: HeadLayout, info: HeadInfo, weights: NDArray[np.float64], bias: NDArray[np.float64]
 ) -> tuple[list[Slot], QuantizationParams | None]:
     """Slots of the weights and their scale, and what the scales became (axis 0 for one a class)."""
-    parameter = layout.weights
+    parameter, transposed = layout.layer.weights, layout.layer.transposed
     if parameter.params is None:
-        return [_value_slot(parameter, weights if layout.transposed else weights.T)], None
+        return [_value_slot(parameter, weights if transposed else weights.T)], None
     dtype = np.dtype(info.weights_dtype)
     unsigned = dtype.kind == "u"
     signed_dtype = np.dtype(f"i{dtype.itemsize}")
@@ -85,9 +86,9 @@ def _weight_slots(
     stored = (codes.astype(np.int32) + middle).astype(dtype)
     params = replace(params, zero_points=(middle,) * len(params.scales))
     values = stored if parameter.stores_codes else weights
-    slots = [_value_slot(parameter, values if layout.transposed else values.T)]
-    for node in parameter.quantizers:
-        slots += _quantizer_slots(model, node, params)
+    slots = [_value_slot(parameter, values if transposed else values.T)]
+    for quantizer in parameter.quantizers:
+        slots += _quantizer_slots(model, quantizer, params)
     return slots, params
 
 
@@ -102,7 +103,7 @@ def _bias_slots(
 ) -> list[Slot]:
     if parameter.params is None:
         return [_value_slot(parameter, bias)]
-    dtype = np.dtype(codes_dtype(model, parameter.quantizers[0]))
+    dtype = np.dtype(parameter.codes_dtype(model))
     count = len(parameter.params.scales)
     if dtype == np.int32:
         if weight_scales is None or info.embedding.quantization is None:
@@ -120,39 +121,43 @@ def _bias_slots(
             f"bias {parameter.tensor.name!r} is {dtype} with {count} scales; edge_cnn writes int32 or float ones"
         )
     slots = [_value_slot(parameter, quantize(bias, params, dtype) if parameter.stores_codes else bias)]
-    for node in parameter.quantizers:
-        slots += _quantizer_slots(model, node, params)
+    for quantizer in parameter.quantizers:
+        slots += _quantizer_slots(model, quantizer, params)
     return slots
 
 
 def _activation_slots(
-    model: OnnxModel, nodes: tuple[Node, ...], low: float, high: float, *, symmetric: bool
+    model: OnnxModel, quantizers: tuple[Quantizer, ...], low: float, high: float, *, symmetric: bool
 ) -> list[Slot]:
-    if not nodes:
+    if not quantizers:
         return []
-    dtype = np.dtype(codes_dtype(model, nodes[0]))
+    dtype = np.dtype(codes_dtype(model, quantizers[0]))
     params = logits_params(low, high, dtype, symmetric=symmetric)
-    return [slot for node in nodes for slot in _quantizer_slots(model, node, params)]
+    return [slot for quantizer in quantizers for slot in _quantizer_slots(model, quantizer, params)]
 
 
-def _quantizer_slots(model: OnnxModel, node: Node, params: QuantizationParams) -> list[Slot]:
-    """Slots of the scale and the zero point of a Q or DQ node."""
-    count = len(quantizer_params(model, node).scales)
+def _quantizer_slots(model: OnnxModel, quantizer: Quantizer, params: QuantizationParams) -> list[Slot]:
+    """Slots of a scale and a zero point."""
+    what = quantizer.node.describe()
+    count = len(quantizer_params(model, quantizer).scales)
     if count != len(params.scales):
-        raise ModelError(f"{node.describe()} has {count} scales, not {len(params.scales)} as the tensor next to it")
-    scale = model.constants[node.input(1)].tensor
+        raise ModelError(f"{what} has {count} scales, not {len(params.scales)} as the tensor next to it")
+    scale = constant_of(model, *quantizer.scale)
     scales = np.asarray(params.scales, scale.dtype).reshape(scale.dims)
     if not (np.isfinite(scales).all() and (scales > 0).all()):
-        raise ModelError(f"{node.describe()} has {scale.dtype} scales, too narrow for the new head; use float32 ones")
-    slots = [Slot(node, 1, scales)]
-    if node.input(2):
-        zero_point = model.constants[node.input(2)].tensor
+        raise ModelError(f"{what} has {scale.dtype} scales, too narrow for the new head; use float32 ones")
+    slots = [Slot(*quantizer.scale, scales)]
+    if quantizer.has_zero_point:
+        zero_point = constant_of(model, *quantizer.zero_point)
         limits = np.iinfo(np.dtype(zero_point.dtype))
         if not limits.min <= min(params.zero_points) <= max(params.zero_points) <= limits.max:
-            raise ModelError(f"{node.describe()} has other codes than its neighbours; quantize them in one type")
-        slots.append(Slot(node, 2, np.asarray(params.zero_points, zero_point.dtype).reshape(zero_point.dims)))
+            raise ModelError(f"{what} has other codes than its neighbours; quantize them in one type")
+        zero_points = np.asarray(params.zero_points, zero_point.dtype)
+        # One zero point may stand for all; ours are equal.
+        zero_points = zero_points[:1] if math.prod(zero_point.dims) == 1 else zero_points
+        slots.append(Slot(*quantizer.zero_point, zero_points.reshape(zero_point.dims)))
     elif any(params.zero_points):
-        raise ModelError(f"{node.describe()} has no zero point to change; quantize the model with zero points")
+        raise ModelError(f"{what} has no zero point to change; quantize the model with zero points")
     return slots
 
 

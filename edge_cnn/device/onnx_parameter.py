@@ -1,5 +1,6 @@
-"""Weights and biases of an ONNX graph as they are stored: plain floats, codes behind a DequantizeLinear (DQ), or floats
-behind a QuantizeLinear (Q) and a DQ, the form that TensorRT also reads."""
+"""Weights and biases of an ONNX graph as they are stored: plain floats, perhaps behind a Cast; codes behind a
+DequantizeLinear (DQ); floats behind a QuantizeLinear (Q) and a DQ, the form that TensorRT also reads; or codes that an
+integer operator reads together with their scale."""
 
 from __future__ import annotations
 
@@ -12,12 +13,22 @@ from edge_cnn.core.errors import ModelError
 from edge_cnn.core.quantization import QuantizationParams, dequantize, quantize
 from edge_cnn.device.onnx_file import OnnxModel
 from edge_cnn.device.onnx_node import Node
+from edge_cnn.device.onnx_quantizer import (
+    CODES,
+    DEQUANTIZE,
+    FLOATS,
+    QUANTIZE,
+    Input,
+    Quantizer,
+    codes_dtype,
+    constant_of,
+    is_quantizer,
+    linear_quantizer,
+    quantizer_params,
+)
 from edge_cnn.device.onnx_tensor import DTYPES, StoredTensor
 
-QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
-QUANTIZER_DOMAINS = ("", "ai.onnx", "com.microsoft")
-FLOATS = {"float16", "float32", "float64"}
-_CODES = {"int8", "uint8", "int16", "uint16", "int32"}
+_RESHAPES = ("Reshape", "Unsqueeze")
 
 
 @dataclass(frozen=True)
@@ -27,18 +38,32 @@ class Parameter:
     Attributes:
         tensor: what the file stores.
         user: the node that reads it, and its input index there.
-        quantizers: the Q and DQ nodes that hold its scale, none for a plain float constant.
-        params: their scale and zero point, None for a plain float constant.
+        quantizers: what holds its scale, nothing for a plain float constant and for a bias whose scale is implied.
+        params: scale and zero point, None for a plain float constant.
+        cast_to: float type that a Cast before the layer makes of it, None without one.
+        reshaped: a Reshape stands before the layer.
     """
 
     tensor: StoredTensor
-    user: tuple[Node, int]
-    quantizers: tuple[Node, ...]
+    user: Input
+    quantizers: tuple[Quantizer, ...]
     params: QuantizationParams | None
+    cast_to: str | None = None
+    reshaped: bool = False
 
     @property
     def stores_codes(self) -> bool:
         return self.tensor.dtype not in FLOATS
+
+    def codes_dtype(self, model: OnnxModel) -> str:
+        """numpy name of the codes that the layer computes with. Raises: ModelError: as `quantizer_params`."""
+        return self.tensor.dtype if self.stores_codes else codes_dtype(model, self.quantizers[0])
+
+    def float_dtype(self, model: OnnxModel) -> str:
+        """What the layer computes in, where it computes in floats: the type of its weights, or what is made of them."""
+        if self.cast_to is not None:
+            return self.cast_to
+        return constant_of(model, *self.quantizers[0].scale).dtype if self.quantizers else self.tensor.dtype
 
     def real_values(self, model: OnnxModel) -> NDArray[np.float32]:
         """What the layer computes with, in the stored shape. Raises: ModelError: NaN or infinity."""
@@ -49,7 +74,7 @@ class Parameter:
         with np.errstate(over="ignore"):
             if self.params is not None:
                 if not self.stores_codes:
-                    values = quantize(values, self.params, np.dtype(codes_dtype(model, self.quantizers[0])))
+                    values = quantize(values, self.params, np.dtype(self.codes_dtype(model)))
                 values = dequantize(values, self.params)
             values = values.astype(np.float32)
         if not np.isfinite(values).all():
@@ -62,92 +87,66 @@ class Parameter:
         )
 
 
-def is_quantizer(node: Node) -> bool:
-    """Whether it is a QuantizeLinear or DequantizeLinear."""
-    return node.op in (QUANTIZE, DEQUANTIZE) and node.domain in QUANTIZER_DOMAINS
-
-
-def quantizer_params(model: OnnxModel, node: Node) -> QuantizationParams:
-    """Scale and zero point of a Q or DQ node.
-
-    Raises:
-        ModelError: they are not constants, do not fit each other or are not usable numbers.
-    """
-    scale = _constant(model, node, 1)
-    scales = scale.values()
-    zero_points = _constant(model, node, 2).values() if node.input(2) else np.zeros(scale.dims, np.int32)
-    sound = scale.dtype in ("float16", "float32") and zero_points.dtype.name in _CODES
-    if not sound or scales.ndim > 1 or scales.size == 0 or zero_points.size != scales.size:
-        raise ModelError(f"{node.describe()} is quantized in blocks or in a way edge_cnn does not know; use int8 QDQ")
-    if not (np.isfinite(scales).all() and (scales > 0).all()):
-        raise ModelError(f"{node.describe()} has a scale that is not a positive number; export the model again")
-    axis = node.attributes.get("axis", 1)
-    return QuantizationParams(
-        tuple(float(s) for s in scales.reshape(-1)),
-        tuple(int(z) for z in zero_points.reshape(-1)),
-        axis if scales.size > 1 and isinstance(axis, int) else None,
-    )
-
-
-def codes_dtype(model: OnnxModel, node: Node) -> str:
-    """numpy name of the codes of a Q or DQ node: its zero point's type, uint8 by default.
-
-    Raises:
-        ModelError: as `quantizer_params`.
-    """
-    if node.input(2):
-        dtype = _constant(model, node, 2).dtype
-    elif node.op == QUANTIZE and (declared := node.attributes.get("output_dtype")):
-        dtype = DTYPES.get(declared, str(declared)) if isinstance(declared, int) else str(declared)
-    elif node.op == DEQUANTIZE and (stored := model.constants.get(node.input(0))):
-        dtype = stored.tensor.dtype
-    elif node.op == DEQUANTIZE and (producer := model.producers.get(node.input(0))) and is_quantizer(producer):
-        dtype = codes_dtype(model, producer) if producer.op == QUANTIZE else "uint8"
-    else:
-        dtype = "uint8"
-    if dtype not in _CODES:
-        raise ModelError(f"{node.describe()} has codes of type {dtype}; use int8 QDQ")
-    return dtype
-
-
 def is_constant(model: OnnxModel, name: str) -> bool:
-    """Whether `name` is a constant, directly or behind Q and DQ."""
-    for _ in range(3):
+    """Whether `name` is a constant, directly or behind Q, DQ, a Cast or a Reshape."""
+    for _ in range(4):
         if name in model.constants:
             return True
         node = model.producers.get(name)
-        if node is None or not is_quantizer(node):
+        if node is None or not (is_quantizer(node) or node.op in ("Cast", *_RESHAPES)):
             return False
         name = node.input(0)
     return False
 
 
 def read_parameter(model: OnnxModel, node: Node, index: int) -> Parameter:
-    """The constant that `node` reads at input `index`, directly or through Q and DQ.
+    """The constant that `node` reads at input `index`, directly or through Q, DQ, a Cast or a Reshape.
 
     Raises:
         ModelError: it is not a constant, or its type or quantization is not known.
     """
-    user, quantizers = (node, index), list[Node]()
-    while len(quantizers) < 2 and (producer := model.producers.get(user[0].input(user[1]))) is not None:
-        if not is_quantizer(producer) or producer.op != (QUANTIZE if quantizers else DEQUANTIZE):
+    user, quantizers = (node, index), list[Quantizer]()
+    cast_to: str | None = None
+    reshaped = False
+    while (producer := model.producers.get(user[0].input(user[1]))) is not None:
+        if producer.op in _RESHAPES and not (reshaped or quantizers or cast_to):
+            reshaped = True
+        elif producer.op == "Cast" and cast_to is None and not quantizers:
+            target = producer.attributes.get("to")
+            cast_to = DTYPES.get(target, str(target)) if isinstance(target, int) else str(target)
+        elif is_quantizer(producer) and producer.op == (QUANTIZE if quantizers else DEQUANTIZE) and len(quantizers) < 2:
+            quantizers.append(linear_quantizer(producer))
+        else:
             break
-        quantizers.append(producer)
         user = (producer, 0)
-    tensor = _constant(model, *user)
+    tensor = constant_of(model, *user)
     params = quantizer_params(model, quantizers[0]) if quantizers else None
-    if tensor.dtype not in (_CODES if len(quantizers) == 1 else FLOATS):
+    if tensor.dtype not in (CODES if len(quantizers) == 1 else FLOATS) or cast_to not in (None, *FLOATS):
         raise ModelError(f"tensor {tensor.name!r} is {tensor.dtype}, which {node.describe()} cannot compute with")
     if len(quantizers) == 1 and codes_dtype(model, quantizers[0]) != tensor.dtype:
         raise ModelError(f"tensor {tensor.name!r} is {tensor.dtype}, unlike its zero point; export the model again")
-    return Parameter(tensor, user, tuple(quantizers), params)
+    return Parameter(tensor, user, tuple(quantizers), params, cast_to, reshaped)
 
 
-def _constant(model: OnnxModel, node: Node, index: int) -> StoredTensor:
-    try:
-        return model.constants[node.input(index)].tensor
-    except KeyError:
-        raise ModelError(
-            f"input {index} of {node.describe()}, {node.input(index)!r}, is not a constant; "
-            "export the model with its weights in it"
-        ) from None
+def read_codes(model: OnnxModel, node: Node, index: int, quantizer: Quantizer) -> Parameter:
+    """The codes that an integer operator reads at input `index`, with the scale that stands elsewhere.
+
+    Raises:
+        ModelError: they are not a constant, or their type or quantization is not known.
+    """
+    tensor = constant_of(model, node, index)
+    if tensor.dtype not in CODES:
+        raise ModelError(f"tensor {tensor.name!r} is {tensor.dtype}, which {node.describe()} cannot compute with")
+    return Parameter(tensor, (node, index), (quantizer,), quantizer_params(model, quantizer))
+
+
+def read_implied_bias(model: OnnxModel, node: Node, index: int, params: QuantizationParams) -> Parameter:
+    """The int32 bias that an integer operator reads at input `index`; its scale is embedding scale x weight scale.
+
+    Raises:
+        ModelError: it is no int32 constant.
+    """
+    tensor = constant_of(model, node, index)
+    if tensor.dtype != "int32":
+        raise ModelError(f"bias {tensor.name!r} is {tensor.dtype}, which {node.describe()} cannot add; export it again")
+    return Parameter(tensor, (node, index), (), params)

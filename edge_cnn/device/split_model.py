@@ -17,11 +17,11 @@ class HeadInfo:
 
     Attributes:
         name: of the layer, or of its output tensor where layers have no names.
-        op: operator as the format spells it: "FULLY_CONNECTED", "Gemm", "MatMul".
+        op: operator as the format spells it: "FULLY_CONNECTED", "CONV_2D", "Gemm", "MatMul", "Conv", ...
         features, classes: its width.
         embedding: the tensor that the layer reads, (n, features).
         logits: the tensor that the layer writes, (n, classes).
-        weights_dtype: element type of the stored weights, "int8" or "float32".
+        weights_dtype: element type of the stored weights, for example "int8" or "float16".
         weights_quantization: None for float weights; `axis` is the class axis of the stored array.
     """
 

@@ -14,23 +14,25 @@ from edge_cnn.device.head_fit import check_fit
 from edge_cnn.device.softmax_head import SoftmaxHead
 from edge_cnn.device.split_model import HeadInfo, SplitModel
 from edge_cnn.device.tflite_file import Operator, Subgraph, TfliteModel, read_tflite
-from edge_cnn.device.tflite_head_layout import HeadLayout, ends_with_softmax, find_head, read_constant
+from edge_cnn.device.tflite_head_layout import FLOATS, HeadLayout, read_constant
 from edge_cnn.device.tflite_head_patches import head_patches
+from edge_cnn.device.tflite_head_search import ends_with_softmax, find_head
 from edge_cnn.device.tflite_tensor import Tensor
 
 
 def split_tflite_head(artifact: Artifact) -> SplitModel:
-    """Find the final FULLY_CONNECTED and make graphs that end before and after it, in copies of the same bytes.
+    """Find the last layer and make graphs that end before and after it, in copies of the same bytes.
 
     Raises:
-        NoHeadError: the graph does not end with one; the message says what it ends with.
+        NoHeadError: the graph ends with no FULLY_CONNECTED or 1x1 CONV_2D; the message says what it ends with.
         ModelError: the file is damaged.
     """
     model = read_tflite(artifact)
     layout = find_head(model)
+    after = (*layout.tail, *layout.shape_operators)
     return SplitModel(
-        _end_at(artifact, model, layout.embedding, (layout.operator, *layout.tail)),
-        _end_at(artifact, model, layout.logits, layout.tail),
+        _end_at(artifact, model, layout.embedding, (*_private_widening(model, layout), layout.operator, *after)),
+        _end_at(artifact, model, layout.logits, after),
         _real_head(model, layout),
         HeadInfo(
             layout.logits.name,
@@ -40,7 +42,7 @@ def split_tflite_head(artifact: Artifact) -> SplitModel:
             replace(layout.embedding.spec, shape=(-1, layout.features)),
             replace(layout.logits.spec, shape=(-1, layout.classes)),
             layout.weights.dtype,
-            layout.weights.params if layout.weights.dtype != "float32" else None,
+            layout.weights.params if layout.weights.dtype not in FLOATS else None,
         ),
     )
 
@@ -74,16 +76,16 @@ def tflite_has_softmax(artifact: Artifact) -> bool:
 def _real_head(model: TfliteModel, layout: HeadLayout) -> SoftmaxHead:
     # What a damaged file makes of this is looked at below.
     with np.errstate(over="ignore", invalid="ignore"):
-        weights = read_constant(model, layout.weights).astype(np.float64)
+        weights = read_constant(model, layout.weights).reshape(layout.classes, -1).astype(np.float64)
         bias = np.zeros(layout.classes)
         if layout.bias is not None:
             bias = read_constant(model, layout.bias).reshape(-1).astype(np.float64)
-        if layout.weights.dtype != "float32":
+        if layout.weights.dtype not in FLOATS:
             params = layout.weights.params
             assert params is not None
             scales = np.asarray(params.scales)
             weights = (weights - np.asarray(params.zero_points)[:, None]) * scales[:, None]
-            if layout.bias is not None and layout.bias.dtype != "float32":
+            if layout.bias is not None and layout.bias.dtype not in FLOATS:
                 embedding = layout.embedding.params
                 assert embedding is not None
                 # Not the stored bias scale: kernels add the codes to the sum of products, whatever it says.
@@ -92,6 +94,16 @@ def _real_head(model: TfliteModel, layout: HeadLayout) -> SoftmaxHead:
     if not (np.isfinite(head.weights).all() and np.isfinite(head.bias).all()):
         raise damaged(f"the last layer ({layout.logits.name!r}) holds NaN or infinity")
     return head
+
+
+def _private_widening(model: TfliteModel, layout: HeadLayout) -> tuple[Operator, ...]:
+    """DEQUANTIZE operators that nothing but the layer needs."""
+    consumers = model.main.consumers
+    return tuple(
+        op
+        for op in layout.widening
+        if all(reader is layout.operator for tensor in op.outputs for reader in consumers.get(tensor, []))
+    )
 
 
 def _end_at(artifact: Artifact, model: TfliteModel, output: Tensor, dropped: tuple[Operator, ...]) -> Artifact:

@@ -15,7 +15,7 @@ from edge_cnn.device.flatbuffer import Span, Vector
 from edge_cnn.device.head_quantization import BIAS_LIMIT, bias_params, logits_params, quantize_weights
 from edge_cnn.device.softmax_head import SoftmaxHead
 from edge_cnn.device.tflite_file import TfliteModel
-from edge_cnn.device.tflite_head_layout import HeadLayout
+from edge_cnn.device.tflite_head_layout import FLOATS, HeadLayout
 from edge_cnn.device.tflite_tensor import Tensor
 
 _SMALLEST_MULTIPLIER = 2.0**-24
@@ -61,19 +61,19 @@ def head_patches(
         if tensor.dtype != "float32":
             patches += _logits_patches(tensor, low, high, symmetric=symmetric)
     params = None
-    if layout.weights.dtype == "float32":
+    if layout.weights.dtype in FLOATS:
         patches.append(_values_patch(model, layout.weights, weights))
     else:
         weight_patches, params = _weight_patches(model, layout, weights, bias, low, high, symmetric=symmetric)
         patches += weight_patches
     if layout.bias is None:
         _check_negligible(layout, bias, low, high)
-    elif layout.bias.dtype == "float32":
+    elif layout.bias.dtype in FLOATS:
         patches.append(_values_patch(model, layout.bias, bias))
     else:
         patches += _bias_patches(model, layout, layout.bias, bias, params)
     changes = [p for p in patches if bytes(model.data[p.span[0] : p.span[1]]) != p.content]
-    _check_unshared(model, layout, changes)
+    check_unshared(model, layout, changes)
     return changes
 
 
@@ -205,8 +205,12 @@ def _check_negligible(layout: HeadLayout, bias: NDArray[np.float64], low: float,
         )
 
 
-def _check_unshared(model: TfliteModel, layout: HeadLayout, changes: list[Patch]) -> None:
-    """Files save space by keeping equal bytes once; then a change for one tensor would change another."""
+def check_unshared(model: TfliteModel, layout: HeadLayout, changes: list[Patch]) -> None:
+    """Files save space by keeping equal bytes once; then a change for one tensor would change another.
+
+    Raises:
+        ModelError: a change would reach another tensor.
+    """
     for index, patch in enumerate(changes):
         owners = {p.tensor for p in changes if p.span == patch.span and p.content == patch.content}
         clashing = [p for p in changes[:index] if _overlap(p.span, patch.span) and p.tensor not in owners]
@@ -219,8 +223,10 @@ def _check_unshared(model: TfliteModel, layout: HeadLayout, changes: list[Patch]
                 f"{model.main.tensors[patch.tensor].name!r} shares bytes of the file with {names[0]!r}, so a new last "
                 "layer would change both; export the model again without sharing"
             )
-    for tensor in filter(None, (layout.weights, layout.bias)):
-        others = [op for op in model.main.consumers.get(tensor.index, []) if op is not layout.operator]
+    own = {operator.index for operator in (layout.operator, *layout.widening)}
+    widened = [model.main.tensors[index] for operator in layout.widening for index in operator.outputs]
+    for tensor in filter(None, (layout.weights, layout.bias, *widened)):
+        others = [op for op in model.main.consumers.get(tensor.index, []) if op.index not in own]
         if others:
             output = model.main.tensors[others[0].outputs[0]].name if others[0].outputs else ""
             raise ModelError(

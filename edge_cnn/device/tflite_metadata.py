@@ -24,10 +24,10 @@ from edge_cnn.device.tflite_file import TfliteModel, read_tflite
 Normalization = tuple[tuple[float, ...], tuple[float, ...]]
 """(mean, std), one value or one a channel, in units of the pixel range 0..255."""
 
-_ENTRY = "TFLITE_METADATA"
-_IDENTIFIER = b"M001"
+ENTRY = "TFLITE_METADATA"
+METADATA_IDENTIFIER = b"M001"
+TENSOR_AXIS_LABELS = 2
 _NORMALIZATION_OPTIONS = 1
-_TENSOR_AXIS_LABELS = 2
 
 MAX_LABEL_BYTES = 4 * 2**20
 """The 21,841 class names of ImageNet take less than 1 MB."""
@@ -51,11 +51,20 @@ def read_tflite_metadata(artifact: Artifact) -> tuple[tuple[str, ...] | None, No
     return _labels(artifact, subgraph), _normalization(subgraph, model.inputs[0]) if model.inputs else None
 
 
+def label_file_names(model: TfliteModel) -> tuple[str, ...]:
+    """Names in the archive of the label files of output 0; none where the metadata names none or is malformed."""
+    try:
+        subgraph = _subgraph_metadata(model)
+        return tuple(_label_files(subgraph)) if subgraph is not None else ()
+    except ModelError:
+        return ()
+
+
 def _subgraph_metadata(model: TfliteModel) -> Table | None:
     for name, buffer in model.metadata:
         span = model.buffers[buffer]
-        if name == _ENTRY and span is not None:
-            subgraphs = read_root(model.data[span[0] : span[1]], _IDENTIFIER).tables(3)
+        if name == ENTRY and span is not None:
+            subgraphs = read_root(model.data[span[0] : span[1]], METADATA_IDENTIFIER).tables(3)
             return subgraphs[0] if subgraphs else None
     return None
 
@@ -109,6 +118,6 @@ def _labels(artifact: Artifact, subgraph: Table) -> tuple[str, ...] | None:
 def _label_files(subgraph: Table) -> Iterator[str]:
     """Names of the label files of the first output, those without a language first."""
     files = [file for tensor in subgraph.tables(3)[:1] for file in tensor.tables(6)]
-    labels = [file for file in files if file.scalar(2, "<b") == _TENSOR_AXIS_LABELS]
+    labels = [file for file in files if file.scalar(2, "<b") == TENSOR_AXIS_LABELS]
     for file in sorted(labels, key=lambda file: file.text(3) != ""):
         yield file.text(0)

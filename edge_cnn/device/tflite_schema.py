@@ -62,5 +62,11 @@ TENSOR_TYPES = (
 ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6", "TANH", "SIGN_BIT")
 """Name of each activation function that can be fused into an operator."""
 
+CONV_2D_OPTIONS = 1
+"""Number of Conv2DOptions in the union BuiltinOptions."""
+
 FULLY_CONNECTED_OPTIONS = 8
 """Number of FullyConnectedOptions in the union BuiltinOptions."""
+
+RESHAPE_OPTIONS = 17
+"""Number of ReshapeOptions in the union BuiltinOptions."""

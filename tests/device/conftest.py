@@ -89,3 +89,11 @@ def tflite_models() -> dict[str, Artifact]:
             "no-dense": convert(network(dense=False)),
         }
     return {name: Artifact(f"{name}.tflite", TFLITE, bytes(data)) for name, data in made.items()}
+
+
+@pytest.fixture(scope="session")
+def kinds() -> dict[str, Artifact]:
+    """Networks for 8x8 gray images with 1x1 convolutions, float16 or widened weights as heads, by `KINDS`."""
+    from tests.device.tflite_kinds import convert_kinds
+
+    return convert_kinds()
