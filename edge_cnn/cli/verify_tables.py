@@ -43,7 +43,7 @@ def _key(report: VerifyReport) -> str:
     if "-" in states:
         lines.append("-: no runtime there for the format.")
     if "LOST" in states:
-        lines.append("LOST: the device went away.")
+        lines.append("LOST: the device went away, or its accelerator did not run the file.")
     return "\n".join(_joined(lines))
 
 

@@ -39,7 +39,7 @@ def _cell(cell: Cell, target: str) -> str:
     if cell.state not in _CLASSES:
         return '<td class="none" title="no runtime there for the format">&ndash;</td>'
     chip = f' <span class="chip">{escape(cell.group)}</span>' if cell.group else ""
-    note = cell.difference or ("the device went away" if cell.state == LOST else "did not run")
+    note = cell.difference or ("no answer" if cell.state == LOST else "did not run")
     return (
         f'<td class="{_CLASSES[cell.state]}"><a href="#{target}">{_WORDS[cell.state]}{chip}'
         f"<small>{escape(note)}</small></a></td>"
