@@ -15,8 +15,8 @@ from edge_cnn.device.class_change import change_classes
 from edge_cnn.device.class_imprinting import imprint_classes, without_classes
 from edge_cnn.device.embedding_rows import dense_rows
 from edge_cnn.device.finetuning import finetune
-from edge_cnn.device.head_training import to_parameters
 from edge_cnn.device.head_surgery import resize_head
+from edge_cnn.device.head_training import to_parameters
 from edge_cnn.device.model_input import to_model_input
 from edge_cnn.device.opening import open_classifier
 from edge_cnn.device.runtimes import open_runtime, reference_runtime
