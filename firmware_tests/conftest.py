@@ -63,8 +63,11 @@ def default_devices() -> list[str]:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "device_name" in metafunc.fixturenames:
-        names = metafunc.config.getoption("edge_devices") or default_devices()
-        metafunc.parametrize("device_name", device_names(tuple(names)), scope="session")
+        given = metafunc.config.getoption("edge_devices")
+        environment, *others = default_devices()
+        slow = [pytest.param(name, marks=pytest.mark.slow) for name in others]
+        names = device_names(tuple(given)) if given else [environment, *slow]
+        metafunc.parametrize("device_name", names, scope="session")
     if "firmware_path" in metafunc.fixturenames:
         files = [Path(name) for name in metafunc.config.getoption("--bundle")]
         metafunc.parametrize("given_bundle", [None, *files], ids=lambda f: f.name if f else "ours", scope="session")

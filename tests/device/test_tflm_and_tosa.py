@@ -17,6 +17,8 @@ from edge_cnn.device.runtimes import open_runtime
 from edge_cnn.device.tflite_file import read_tflite
 from edge_cnn.verify.replay import verify
 
+pytestmark = pytest.mark.slow  # the TOSA model is slow
+
 DATA = Path(os.environ.get("EDGE_CNN_DATA", "")) / "mlperf_tiny"
 needs_data = pytest.mark.skipif(
     not os.environ.get("EDGE_CNN_DATA") or not DATA.is_dir(), reason="set EDGE_CNN_DATA to a folder with mlperf_tiny"
@@ -92,7 +94,6 @@ def dense_layer(artifact, embeddings, rounding):
 @needs_data
 @ON_DEVICES
 @pytest.mark.parametrize(("model", "inputs"), OFFICIAL)
-@pytest.mark.slow
 def test_all_layers_before_the_dense_one_are_bit_for_bit_those_of_litert_ref(
     ready_device, device, runtime, model, inputs
 ):
@@ -105,7 +106,6 @@ def test_all_layers_before_the_dense_one_are_bit_for_bit_those_of_litert_ref(
 @needs_data
 @ON_DEVICES
 @pytest.mark.parametrize(("model", "inputs"), OFFICIAL)
-@pytest.mark.slow
 def test_the_dense_layer_is_rounded_twice_there_and_once_by_litert_ref(ready_device, device, runtime, model, inputs):
     artifact, codes = official(model, inputs)
     split = split_head(artifact)
@@ -121,7 +121,6 @@ def test_the_dense_layer_is_rounded_twice_there_and_once_by_litert_ref(ready_dev
 @needs_data
 @ON_DEVICES
 @pytest.mark.parametrize(("model", "inputs"), OFFICIAL)
-@pytest.mark.slow
 def test_where_the_logits_agree_the_softmax_does(ready_device, device, runtime, model, inputs):
     artifact, codes = official(model, inputs)
     logits, opened = split_head(artifact).logits_view, ready_device(device)
@@ -134,7 +133,6 @@ def test_where_the_logits_agree_the_softmax_does(ready_device, device, runtime, 
 
 @needs_data
 @pytest.mark.parametrize(("model", "inputs"), [*OFFICIAL, ("ad01_int8", None)])
-@pytest.mark.slow
 def test_both_agree_bit_for_bit(ready_device, model, inputs):
     if inputs is None:
         artifact = read_artifact(DATA / "models" / f"{model}.tflite")
@@ -211,14 +209,12 @@ def test_the_arena_that_tflite_micro_takes_is_told(ready_device, artifacts):
     assert max(layers) <= opened.kernels().arena_bytes <= 3 * max(layers)
 
 
-@pytest.mark.slow
 def test_tflite_micro_refuses_a_hybrid_model_in_one_line(ready_device, tflite_models):
     with pytest.raises(ModelError, match="no hybrid kernels; export it as int8 or float32") as caught:
         ready_device("tflm").open(tflite_models["hybrid"], "tflm")
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["int8", "int8-per-tensor", "uint8-io", "no-softmax", "no-dense", "no-bias"])
 def test_networks_of_all_kinds_agree(ready_device, tflite_models, name):
     """TFLite Micro and TOSA with each other, and both with LiteRT's reference within the tolerance."""

@@ -12,9 +12,11 @@ from edge_cnn.verify import replay as replay_module
 from edge_cnn.verify.devices.table import parse_device
 from edge_cnn.verify.replay import judge, verify
 
+pytestmark = pytest.mark.slow  # trains a ResNet-8 for 40 s
+
 RUNS = [
     pytest.param(("model.tflite", "litert"), id="tflite-xnnpack"),
-    pytest.param(("model.tflite", "litert-ref"), id="tflite-reference", marks=pytest.mark.slow),
+    pytest.param(("model.tflite", "litert-ref"), id="tflite-reference"),
     pytest.param(("model.onnx", "onnxruntime"), id="onnx"),
 ]
 FEW = 16
@@ -77,13 +79,11 @@ def test_twenty_clean_repeats_raise_no_alarm(verdict, run):
     assert len({r.parity.output_sha256 for r in results}) == 1
 
 
-@pytest.mark.slow
 def test_twenty_clean_repeats_of_the_reference_kernels_raise_no_alarm(verdict, resnet8):
     few = first_samples(resnet8, FEW)
     assert all(verdict(("model.tflite", "litert-ref"), given=few).passed for _ in range(20))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("layer", [0, 4, -1])
 def test_a_flipped_weight_bit_that_changes_any_output_of_exact_kernels_is_caught(verdict, resnet8, edits, layer):
     """Every bit of a weight, down to the last; only one that changes no output at all may pass."""
