@@ -4,20 +4,35 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Sequence
 
 from edge_cnn.core.npz import stored_member
+from edge_cnn.device.flatbuffer import damaged
+
+MAX_ARCHIVE_BYTES = 64 * 2**20
+"""Of all members, unpacked: label files in many languages take a few MB."""
 
 
 def split_archive(data: bytes) -> tuple[bytes, dict[str, bytes]]:
-    """A file as (the model, members of the archive behind it by name); no members where there is no archive."""
+    """A file as (the model, members of the archive behind it by name); no members where there is no archive.
+
+    Raises:
+        ModelError: the archive is damaged, or unpacks to more than `MAX_ARCHIVE_BYTES`.
+    """
     if not zipfile.is_zipfile(io.BytesIO(data)):
         return data, {}
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        members = archive.infolist()
-        if not members:
-            return data, {}
-        return data[: min(member.header_offset for member in members)], {m.filename: archive.read(m) for m in members}
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = archive.infolist()
+            if not members:
+                return data, {}
+            if sum(member.file_size for member in members) > MAX_ARCHIVE_BYTES:
+                raise damaged(f"the files behind the model take more than {MAX_ARCHIVE_BYTES} bytes")
+            start = min(member.header_offset for member in members)
+            return data[:start], {member.filename: archive.read(member) for member in members}
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as error:
+        raise damaged(f"the archive of label files behind the model: {error}") from error
 
 
 def join_archive(model: bytes, members: dict[str, bytes]) -> bytes:

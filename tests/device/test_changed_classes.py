@@ -1,17 +1,21 @@
 """Fine-tuning that adds and removes classes, on real digits."""
 
+import contextlib
 import json
 
 import numpy as np
 import pytest
 
 from edge_cnn.cli.main import main
+from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.bundle import read_bundle
-from edge_cnn.core.errors import DataError, InputError
+from edge_cnn.core.errors import DataError, EdgeCnnError, InputError
 from edge_cnn.device.changed_classes import with_classes
+from edge_cnn.device.class_change import change_classes
 from edge_cnn.device.class_imprinting import imprint_classes, without_classes
 from edge_cnn.device.embedding_rows import dense_rows
 from edge_cnn.device.finetuning import finetune
+from edge_cnn.device.head_surgery import resize_head
 from edge_cnn.device.head_training import to_parameters
 from edge_cnn.device.model_input import to_model_input
 from edge_cnn.device.opening import open_classifier
@@ -203,3 +207,17 @@ def test_numbers_count_on_from_the_known_classes(tmp_path):
     assert new_classes(tmp_path / "d.npz", ("cat", "dog")) == ("2", "3")
     np.savez(tmp_path / "n.npz", x=np.zeros((2, 8, 8)), y=np.array([0, 1]), labels=np.array(["owl", "cat"]))
     assert new_classes(tmp_path / "n.npz", ("cat", "dog")) == ("owl",)
+
+
+@pytest.mark.parametrize("key", ["int8.tflite", "int8.onnx"])
+def test_resizing_damaged_files_gives_an_error_of_ours_or_a_result(artifacts, key):
+    whole, change = artifacts[key], change_classes(TEN, (*TEN[1:], "new", "newer"))
+    rng = np.random.default_rng(3)
+    for trial in range(150):
+        data = np.frombuffer(whole.data, np.uint8).copy()
+        if trial % 5 == 0:
+            data = data[: rng.integers(len(data))]
+        else:
+            data[rng.integers(0, len(data), rng.integers(1, 6))] = rng.integers(0, 256)
+        with contextlib.suppress(EdgeCnnError):
+            resize_head(Artifact(whole.name, whole.format, data.tobytes()), change)

@@ -285,3 +285,24 @@ def test_tflite_micro_runs_resized_files_and_keeps_the_very_logits_of_classes_th
             real(codes_of(view.logits_view), view.info.logits), logits, atol=0.02 * np.ptp(logits)
         )
         assert codes_of(merged).shape == (len(inputs), len(CHANGES[kind].sources))
+
+
+def test_a_damaged_archive_of_label_files_is_named(artifacts):
+    file = artifacts["int8.tflite"]
+    labels, _ = read_tflite_metadata(file)
+    assert labels is not None
+    place = file.data.rindex(b"labels.txt")
+    data = file.data[:place] + b"l\xe2bels.txt" + file.data[place + 10 :]
+    with pytest.raises(ModelError, match=r"damaged \.tflite: the archive of label files behind the model"):
+        resize_head(Artifact(file.name, file.format, data), change_classes(labels, labels[1:]))
+
+
+def test_an_archive_that_unpacks_to_gigabytes_is_refused(artifacts):
+    file = artifacts["int8.tflite"]
+    labels, _ = read_tflite_metadata(file)
+    assert labels is not None
+    data = io.BytesIO(file.data)
+    with zipfile.ZipFile(data, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros", bytes(65 * 2**20))
+    with pytest.raises(ModelError, match="take more than 67108864 bytes"):
+        resize_head(Artifact(file.name, file.format, data.getvalue()), change_classes(labels, labels[1:]))
