@@ -16,7 +16,8 @@ class Cell:
 
     Attributes:
         artifact, device: which.
-        state: `PASSED`, `FAILED`, `LOST` (the device went away, or its accelerator did not run it) or `SKIPPED` (it has no runtime for the format).
+        state: `PASSED`, `FAILED`, `LOST` (the device went away, or its accelerator did not run it) or `SKIPPED` (it has
+            no runtime for the format).
         difference: from the host, in words; empty where nothing was compared.
         group: a letter that cells of the same artifact share which computed the same bits; empty for the only one.
         result: None where it did not run.

@@ -47,7 +47,7 @@ def artifact_names(eight_digits_path):
 def test_two_classes_of_fifty_samples_are_learned_and_the_old_ones_kept(
     eight_digits_path, artifact_names, digits_split, key
 ):
-    """Over seven draws of them; documented are 90.6 % recall of the new classes, and 1.4 and 1.5 points lost on the old.
+    """Over seven draws; documented are 90.6 % recall of the new classes, and 1.4 and 1.5 points lost on the old.
 
     The bounds leave room for a machine on which training rounds otherwise, and so ends in another network.
     """
