@@ -107,7 +107,7 @@ def command(
     if not reports:
         raise failures[0][1]
     if report is not None:
-        from edge_cnn.verify.latency_page import to_html
+        from edge_cnn.verify.report.latency_page import to_html
 
         write_atomically(report, to_html(model.name, reports).encode())
         console.note(f"report: {report}")

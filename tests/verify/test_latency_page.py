@@ -6,8 +6,8 @@ import pytest
 from edge_cnn.core.protocols import Kernels
 from edge_cnn.device.operator_times import OperatorTime
 from edge_cnn.verify.device_facts import DeviceFacts
-from edge_cnn.verify.latency_page import to_html
 from edge_cnn.verify.latency_report import ColdStart, LatencyReport, Timing
+from edge_cnn.verify.report.latency_page import to_html
 from edge_cnn.verify.throttling import ThrottleState, judge_throttling
 
 SILENT = ThrottleState({}, {}, None, None, None)

@@ -9,6 +9,7 @@ from edge_cnn.core.bundle import Bundle
 from edge_cnn.verify.baseline_change import SAME
 from edge_cnn.verify.matrix import Cell, matrix
 from edge_cnn.verify.report.cell_details import lost_details, result_details, skipped_line
+from edge_cnn.verify.report.document import html_document
 from edge_cnn.verify.report.flip_images import Samples, samples_of
 from edge_cnn.verify.report.matrix_table import anchor, matrix_table
 from edge_cnn.verify.report.style import STYLE
@@ -25,16 +26,14 @@ def to_html(report: VerifyReport, bundle: Bundle | None = None) -> str:
     rows = matrix(report)
     samples = samples_of(bundle) if bundle is not None else None
     sections = "".join(_section(i, row, report, samples) for i, row in enumerate(rows))
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Host against device: {escape(report.name)}</title><style>{STYLE}</style></head>\n"
-        f"<body><h1>Host against device: {escape(report.name)}</h1>{_verdict(report)}\n"
+    body = (
+        f"{_verdict(report)}\n"
         '<p class="soft">The golden samples in the bundle were run on each device; differences are device minus host. '
         "One LSB is one step of the quantized tensor. Accuracies stand with their 95&#8239;% confidence interval "
         f"(Wilson).</p>\n{matrix_table(rows)}{_key(rows)}{_changes(report)}{sections}"
-        f'<p class="soft">edge_cnn {escape(__version__)}</p></body></html>\n'
+        f'<p class="soft">edge_cnn {escape(__version__)}</p>'
     )
+    return html_document(f"Host against device: {report.name}", STYLE, body)
 
 
 def _verdict(report: VerifyReport) -> str:

@@ -9,25 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_cnn.verify.latency_report import OUTLIER_FACTOR, LatencyReport, Timing
+from edge_cnn.verify.report.document import html_document
 
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1c2330; --soft: #5a6472; --line: #d5dae1; --paper: #fff; --card: #f6f7f9;
-  --bad: #b3261e; --bar: #3567b8; --p1: #3567b8; --p2: #5f9ea0; --p3: #c98a2b; --p4: #9b5fa8; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e7eaf0; --soft: #a3acba; --line: #3a4250; --paper: #14181f;
-  --card: #1d232c; --bad: #ff8a80; --bar: #86aef0; --p1: #86aef0; --p2: #86c5c7; --p3: #e5b566; --p4: #c79ad1; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1rem; max-width: 72rem; font: 16px/1.5 system-ui, sans-serif; color: var(--ink);
-  background: var(--paper); overflow-wrap: anywhere; }
-h1 { font-size: 1.4rem; margin: 0 0 .25rem; } h2 { font-size: 1.1rem; margin: 1.5rem 0 .5rem; }
-p { margin: .25rem 0; } .soft { color: var(--soft); } .bad { color: var(--bad); font-weight: 600; }
+.stack, .keys { --p1: var(--bar); --p2: #5f9ea0; --p3: #c98a2b; --p4: #9b5fa8; }
+@media (prefers-color-scheme: dark) { .stack, .keys { --p2: #86c5c7; --p3: #e5b566; --p4: #c79ad1; } }
 .cells { display: grid; gap: .75rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
 .cell { border: 1px solid var(--line); border-radius: .5rem; padding: .75rem; background: var(--card); }
 .cell h3 { font-size: 1rem; margin: 0; }
-dl { display: grid; grid-template-columns: auto 1fr; gap: .1rem .75rem; margin: .5rem 0; font-size: .9rem; }
-dt { color: var(--soft); } dd { margin: 0; text-align: right; font-variant-numeric: tabular-nums; }
-.bars { display: flex; align-items: flex-end; gap: 2px; height: 5.5rem; margin-top: .5rem;
-  border-bottom: 1px solid var(--line); }
-.bar { flex: 1 1 0; min-width: 2px; background: var(--bar); }
 .scale { display: flex; justify-content: space-between; font-size: .75rem; color: var(--soft); }
 .stack { display: flex; height: 1rem; margin: .5rem 0 .25rem; border-radius: .25rem; overflow: hidden; }
 .stack div:nth-child(1), .key:nth-child(1)::before { background: var(--p1); }
@@ -58,15 +47,11 @@ def to_html(model: str, reports: Sequence[LatencyReport]) -> str:
     """
     artifacts = dict.fromkeys(report.artifact for report in reports)
     rows = "".join(_row(name, [r for r in reports if r.artifact == name]) for name in artifacts)
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Latency: {escape(model)}</title><style>{_STYLE}</style></head>\n"
-        f"<body><h1>Latency: {escape(model)}</h1>\n"
+    body = (
         '<p class="soft">Batch 1, in fresh processes, timed on the device itself. '
-        f"No run is left out of a figure; outliers are runs above {OUTLIER_FACTOR:g} times the median.</p>\n"
-        f"{rows}</body></html>\n"
+        f"No run is left out of a figure; outliers are runs above {OUTLIER_FACTOR:g} times the median.</p>\n{rows}"
     )
+    return html_document(f"Latency: {model}", _STYLE, body)
 
 
 def _row(artifact: str, reports: Sequence[LatencyReport]) -> str:
