@@ -26,6 +26,9 @@ from edge_cnn.device.linear_probe import PredictedGain
 from edge_cnn.device.optimizers.optimizer import OptimizerSettings
 from edge_cnn.device.optimizers.table import AUTO, OPTIMIZERS
 
+FORGOTTEN = 0.02
+"""Fall of the accuracy on held-out old samples that is worth a remark."""
+
 
 @click.command("finetune")
 @common_options
@@ -72,17 +75,18 @@ def command(
     OUT is written only if the held-out accuracy did not go down (else exit status 1); MODEL itself is never touched
     unless OUT names it. Where OUT is a slot, the tuned bundle becomes its next version, checked as 'install' does.
     """
-    suffix = model.suffix.lower()
+    del model  # open_model reads it
     slot = slot_folder(out)
     out = slot or out
-    if slot is None:
-        check_file(out, [".edgecnn", ".onnx", ".tflite"] if suffix == SUFFIX or slot_folder(model) else [suffix])
     settings = OptimizerSettings(passes=epochs, learning_rate=learning_rate, batch_size=batch_size, momentum=momentum)
     training = TrainingConfig(
         optimizer, settings, _l2(l2), balanced=balance, smoothing=label_smoothing, patience=patience
     )
     config = FinetuneConfig(holdout, console.seed, training)
     classifier = open_model()
+    if slot is None:
+        bare = f".{classifier.artifact.format}"
+        check_file(out, [SUFFIX, bare] if classifier.bundle is not None else [bare])
     # Until the command ends, so that nobody else tunes or switches what this one is going to replace.
     writer = click.get_current_context().with_resource(slot_for_tuning(slot, classifier, console)) if slot else None
     skipped: list[Path] = []
@@ -135,6 +139,7 @@ def command(
         else:
             result.classifier.save(out)
         _note_dropped(console, classifier)
+        _note_forgetting(console, result)
     if classifier.bundle is None and "given" in classifier.preprocessing_source:
         console.note("the file cannot say so itself: give the same --input-range whenever you use it")
     document = result.to_json() | {
@@ -187,6 +192,15 @@ def _note_dropped(console: Console, classifier: Classifier) -> None:
         console.note(f"left out of the new bundle, as they still have the old head: {', '.join(others)}")
 
 
+def _note_forgetting(console: Console, result: FinetuneResult) -> None:
+    before, after = result.before.replay_accuracy, result.after.replay_accuracy
+    if before is not None and after is not None and before - after > FORGOTTEN:
+        console.note(
+            f"the old task was partly forgotten, {100 * before:.1f} % before and {100 * after:.1f} % after; are the "
+            "labels right? more --replay samples of the old task keep more of it"
+        )
+
+
 def _summary(result: FinetuneResult, out: Path) -> str:
     def percent(value: float | None) -> str:
         return "-" if value is None else f"{100 * value:.1f} %"
@@ -197,8 +211,8 @@ def _summary(result: FinetuneResult, out: Path) -> str:
     ]
     ending = f"saved {out}" if result.improved else "not saved"
     bound = result.certificate.loss_gap_bound
-    # Early stopping ends far from the optimum on purpose, and then the bound says nothing.
-    gap = f"loss at most {bound:.3g} nats above its minimum" if bound < 1 else "stopped early on the held-out samples"
+    # Early stopping ends far from the optimum on purpose, and a tiny L2 makes the bound useless.
+    gap = f"loss at most {bound:.3g} nats above its minimum" if bound < 1 else "no useful bound on the loss"
     return (
         table(["accuracy", "before", "after"], rows)
         + f"\n{len(result.order['holdout'])} new samples were held out; {result.steps} steps, {gap}; writing into the "

@@ -29,7 +29,7 @@ def command(console: Console, slot: Path) -> int:
     document = _document(state, record, faults)
     for problem in document["problems"]:
         console.note(problem)
-    console.result(document, _drawn(slot, record, document))
+    console.result(document, _drawn(slot, record, document, faults))
     return 1 if faults[record.active] else 0
 
 
@@ -73,8 +73,15 @@ def _size(folder: Path) -> int:
     return total
 
 
-def _drawn(slot: Path, record: SlotRecord, document: dict[str, Any]) -> str:
+def _state(version: Version, fault: str | None) -> str:
+    if fault:
+        return f"damaged: {fault}"
+    return f"given up: {version.fault}" if version.fault else "good" if version.good else "not proved"
+
+
+def _drawn(slot: Path, record: SlotRecord, document: dict[str, Any], faults: dict[int, str | None]) -> str:
     states = {None: "proved good", "installed": "on probation, not used yet", "starting": "on probation, being tried"}
+    now = "damaged, so the next use returns" if faults[record.active] else states[record.probation]
     rows = [
         [
             ("* " if version.counter == record.active else "  ") + str(version.counter),
@@ -82,12 +89,12 @@ def _drawn(slot: Path, record: SlotRecord, document: dict[str, Any]) -> str:
             version.sha256[:16],
             f"{version.bytes:,}",
             version.base_sha256[:16] if version.base_sha256 else "-",
-            f"given up: {version.fault}" if version.fault else "good" if version.good else "not proved",
+            _state(version, faults[version.counter]),
         ]
         for version in record.versions
     ]
     lines = [
-        f"{slot}: version {record.active} is active, {states[record.probation]}; last good: {record.last_good or '-'}; "
+        f"{slot}: version {record.active} is active, {now}; last good: {record.last_good or '-'}; "
         f"counter {record.counter}; {document['disk_bytes']:,} bytes",
         table(["version", "kind", "SHA-256", "bytes", "tuned from", "state"], rows),
     ]

@@ -40,15 +40,20 @@ def label_indices(labels: NDArray[Any] | Sequence[str], class_names: tuple[str, 
     return array.astype(np.int64)
 
 
-def check_samples(images: NDArray[Any], labels: NDArray[np.int64]) -> None:
-    """Raises: DataError: too few samples, or of one class only."""
+def check_samples(
+    images: NDArray[Any], labels: NDArray[np.int64], class_names: tuple[str, ...], *, has_replay: bool
+) -> None:
+    """Raises: DataError: too few samples, or of one class only where no replayed ones stand against it."""
     if len(images) != len(labels):
         raise DataError(f"{len(images)} images but {len(labels)} labels; give one label an image")
     if len(labels) < MIN_SAMPLES:
         raise DataError(f"fine-tuning needs at least {MIN_SAMPLES} samples, got {len(labels)}; collect more")
     classes, counts = np.unique(labels, return_counts=True)
-    if len(classes) < 2:
-        raise DataError(f"all samples have label {int(classes[0])}; fine-tuning needs at least two classes")
+    if len(classes) < 2 and not has_replay:
+        raise DataError(
+            f"all samples are of the class {class_names[int(classes[0])]!r}; give samples of another class as well, "
+            "or of the old ones as replay"
+        )
     if counts.max() < 2:
         raise DataError("no class has two samples, so none can be held out; collect more")
 

@@ -63,7 +63,7 @@ def finetune(
         on_epoch: told of each pass.
 
     Raises:
-        DataError: too few samples, one class only, unknown labels, wrong shapes, NaN.
+        DataError: too few samples, one class only and no replay, unknown labels, wrong shapes, NaN.
         InputError: `class_names` make no classifier.
         NoHeadError, ModelError: the file cannot be tuned.
     """
@@ -76,8 +76,9 @@ def finetune(
         # How many samples of a new class meet how many replayed ones of an old class says nothing of what is to come.
         config = replace(config, training=replace(config.training, balanced=True))
     indices = label_indices(labels, classifier.labels)
-    check_samples(images, indices)
     embedder = Embedder(classifier)
+    has_replay = bool(len(replay)) if replay is not None else _stored(classifier) is not None
+    check_samples(images, indices, classifier.labels, has_replay=has_replay)
     rng = np.random.default_rng(config.seed)
     total = len(images) + (len(replay) if replay else 0)
     codes = embedder.codes(images, lambda done: on_batch(done, total))
@@ -142,14 +143,23 @@ def _replayed(
     if replay is not None:
         names = [replay.class_names[int(label)] for label in replay.labels.tolist()]
         return embedder.codes(replay.images, on_batch), label_indices(names, classifier.labels)
-    bundle, name = classifier.bundle, classifier.artifact.name
-    # Embeddings of other preprocessing are not what this backbone gives now.
-    if bundle is not None and bundle.manifest.preprocessing == classifier.preprocessing:
-        stored = bundle.replay
-        if stored is not None and name in stored.embeddings:
-            return stored.embeddings[name], stored.labels
+    stored = _stored(classifier)
+    if stored is not None:
+        return stored.embeddings[classifier.artifact.name], stored.labels
     spec = embedder.split.info.embedding
     return np.empty((0, embedder.split.info.features), spec.numpy_dtype), np.empty(0, np.int64)
+
+
+def _stored(classifier: Classifier) -> ReplaySamples | None:
+    """Embeddings of this artifact in its bundle, if there are any that this backbone gives."""
+    bundle = classifier.bundle
+    # Those of other preprocessing are not what it gives now.
+    if bundle is None or bundle.manifest.preprocessing != classifier.preprocessing:
+        return None
+    replay = bundle.replay
+    return (
+        replay if replay is not None and classifier.artifact.name in replay.embeddings and len(replay.labels) else None
+    )
 
 
 def _accuracies(

@@ -9,7 +9,7 @@ from edge_cnn.device.embedding import Embedder
 from edge_cnn.device.finetune_result import FinetuneConfig
 from edge_cnn.device.finetuning import finetune
 from edge_cnn.device.head_training import TrainingConfig
-from edge_cnn.device.opening import open_classifier
+from edge_cnn.device.opening import classifier_of_file, open_classifier
 
 ARTIFACTS = ("int8.tflite", "float32.tflite", "int8.onnx", "float32.onnx")
 
@@ -188,7 +188,6 @@ def test_the_certificate_holds_for_the_file_itself(inverted, tuned):
 @pytest.mark.parametrize(
     ("images", "labels", "said"),
     [
-        (np.zeros((20, 28, 28, 1), np.uint8), np.full(20, 3), "two classes"),
         (np.zeros((5, 28, 28, 1), np.uint8), np.arange(5), "at least 10"),
         (np.zeros((10, 28, 28, 1), np.uint8), np.arange(10), "no class has two"),
         (np.zeros((20, 28, 28, 1), np.uint8), np.arange(20), "label 10 is out of range"),
@@ -214,3 +213,19 @@ def test_a_model_without_a_fully_connected_head_is_refused_with_what_it_ends_wit
     path.write_bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())
     with pytest.raises(NoHeadError, match=r"MEAN|SOFTMAX"):
         finetune(open_classifier(path), np.zeros((20, 8, 8, 1), np.uint8), np.arange(20) % 3)
+
+
+def test_one_class_alone_is_taught_where_replay_stands_against_it(bundle_path, digits_split):
+    train, test = digits_split
+    sevens = train.select(np.flatnonzero(train.labels == 7)[:40])
+    result = finetune(open_classifier(bundle_path), sevens.images, sevens.labels)
+    assert result.after.replay_accuracy > 0.9
+    answers = result.classifier.predict(test.images).indices
+    assert np.mean(answers == test.labels) > 0.9
+
+
+def test_one_class_alone_without_replay_is_refused_by_its_name(artifacts, digits_split):
+    train, _ = digits_split
+    sevens = train.select(np.flatnonzero(train.labels == 7)[:40])
+    with pytest.raises(DataError, match="all samples are of the class '7'; give samples of another class as well"):
+        finetune(classifier_of_file(artifacts["int8.tflite"]), sevens.images, sevens.labels)

@@ -61,6 +61,14 @@ def test_the_reported_loss_is_the_loss(name):
             assert one.loss == pytest.approx(oracle.loss(one.parameters.astype(float)), rel=1e-5)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_mini_batches_report_the_loss_with_its_weights_and_smoothing(seed):
+    problem, oracle = random_problem(seed)
+    still = OptimizerSettings(passes=1, learning_rate=1e-9)
+    (only,) = OPTIMIZERS["sgd"](problem, problem.anchor, still, np.random.default_rng(0))
+    assert only.loss == pytest.approx(oracle.loss(problem.anchor.astype(float)), rel=1e-4)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_seed_gives_the_same_bytes(name):
     problem, _ = random_problem(5)

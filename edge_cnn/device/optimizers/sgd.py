@@ -44,9 +44,11 @@ def stochastic_descent(
                 residual -= residual.max(axis=1, keepdims=True)
                 np.exp(residual, out=residual)
                 residual /= residual.sum(axis=1, keepdims=True)
-                loss = -float(np.log(np.maximum(residual[index, labels], 1e-30)) @ weights[chosen]) / len(chosen)
+                fit = right * np.log(np.maximum(residual[index, labels], 1e-30))
                 if spread:
+                    fit += spread * np.log(np.maximum(residual, 1e-30)).sum(axis=1)
                     residual -= spread
+                loss = -float(fit @ weights[chosen]) / len(chosen)
                 residual[index, labels] -= right
                 residual *= (weights[chosen] / len(chosen))[:, None]
                 gradient = residual.T @ z

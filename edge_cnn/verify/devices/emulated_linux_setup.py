@@ -105,7 +105,6 @@ class EmulatedLinux:
         for done, (text, step) in enumerate(steps):
             on_step(done, len(steps), text)
             step()
-        on_step(len(steps), len(steps), f"{guest.name} is ready")
 
     def _make_root(self, root: Path) -> None:
         guest = self.guest
