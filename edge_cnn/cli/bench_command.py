@@ -10,8 +10,8 @@ import numpy as np
 
 from edge_cnn.cli.bench_table import draw
 from edge_cnn.cli.console import PATH, Console, common_options
-from edge_cnn.cli.device_options import device_options
-from edge_cnn.cli.output_path import check_file
+from edge_cnn.cli.device_options import device_options, left_out
+from edge_cnn.cli.output_path import check_apart, check_file
 from edge_cnn.cli.slot_options import SlotOrFile
 from edge_cnn.core.artifact import Artifact, read_artifact
 from edge_cnn.core.atomic_file import write_atomically
@@ -79,8 +79,10 @@ def command(
     are shown, since they say nothing about the hardware. An artifact that is refused or crashes there is told, the
     others are measured, and the exit status is 1.
     """
+    check_apart({"MODEL": model, "--report": report})
     if report is not None:
         check_file(report, option="--report")
+    not_ready = left_out(devices, console)
     artifacts, sample = _read(model)
     rng = np.random.default_rng(console.seed)
     opened = [parse_device(name, limit_s=limit_s) for name in device_names(devices)]
@@ -93,6 +95,8 @@ def command(
     reports: list[LatencyReport] = []
     failures: list[tuple[dict[str, Any], EdgeCnnError]] = []
     options: dict[str, Any] = {"repeats": repeats, "per_operator": per_operator, "rng": rng, "sample": sample}
+    if len(threads) > 1 and any(device.emulated for device in opened):
+        console.note(f"emulated devices run with {threads[0]} thread{'s' if threads[0] > 1 else ''}: no time is shown")
     # Threads change nothing where no time is shown.
     cases = [(*pair, count) for pair in pairs for count in (threads[:1] if pair[0].emulated else threads)]
     with console.progress("measuring", len(cases)) as update:
@@ -114,7 +118,7 @@ def command(
     for _, error in failures:
         console.note(f"not measured: {error}")
     failed = [{**about, "reason": str(error)} for about, error in failures]
-    console.result({"results": [r.to_json() for r in reports], "failed": failed}, draw(reports))
+    console.result({"results": [r.to_json() for r in reports], "failed": failed, "not_ready": not_ready}, draw(reports))
     return 1 if failures else 0
 
 

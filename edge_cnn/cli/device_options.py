@@ -8,14 +8,21 @@ from typing import Any
 
 import click
 
+from edge_cnn.cli.console import Console
 from edge_cnn.verify.agent_client import LIMIT_S
-from edge_cnn.verify.devices.table import FORMS
+from edge_cnn.verify.devices.table import ALL, FORMS, unready_devices
 
 
 def device_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --on and --timeout; the function gets `devices`, at least one, and `limit_s`."""
 
-    @click.option("--on", "devices", multiple=True, metavar="DEVICE", help=f"{FORMS}; may be repeated; default: local.")
+    @click.option(
+        "--on",
+        "devices",
+        multiple=True,
+        metavar="DEVICE",
+        help=f"{FORMS}, or {ALL} that are ready here; may be repeated; default: local.",
+    )
     @click.option(
         "--timeout",
         "limit_s",
@@ -30,3 +37,16 @@ def device_options(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(console, devices=devices or ("local",), **arguments)
 
     return command
+
+
+def left_out(devices: tuple[str, ...], console: Console) -> list[dict[str, str]]:
+    """What `--on all` leaves out since it is not ready here, told on stderr; empty without `all`."""
+    if ALL not in devices:
+        return []
+    rows = [
+        {"device": name, "missing": missing, "setup": f"edge-cnn devices setup {name}"}
+        for name, missing in unready_devices().items()
+    ]
+    for row in rows:
+        console.note(f"{row['device']} is left out: {row['missing']}; make it ready with '{row['setup']}'")
+    return rows

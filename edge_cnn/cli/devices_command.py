@@ -8,7 +8,15 @@ import click
 
 from edge_cnn.cli.console import Console, common_options, table
 from edge_cnn.verify.devices.preparation import Preparation
-from edge_cnn.verify.devices.table import DEVICE_KINDS, LOCAL, DeviceKind, find_kind, find_preparation
+from edge_cnn.verify.devices.table import (
+    ALL,
+    DEVICE_KINDS,
+    LOCAL,
+    DeviceKind,
+    find_kind,
+    find_preparation,
+    preparable_devices,
+)
 
 
 @click.group("devices", invoke_without_command=True)
@@ -29,8 +37,12 @@ def command(context: click.Context, console: Console) -> None:
 @click.argument("devices", nargs=-1, required=True, metavar="DEVICE...")
 @common_options
 def setup(console: Console, devices: tuple[str, ...]) -> None:
-    """Make each DEVICE ready. What is ready already stays as it is; an interrupted set-up goes on."""
-    preparations = {name: find_preparation(name) for name in devices}
+    """Make each DEVICE ready; 'all' means those that are not opt-in.
+
+    What is ready already stays as it is; an interrupted set-up goes on.
+    """
+    names = [name for text in devices for name in (preparable_devices() if text == ALL else [text])]
+    preparations = {name: find_preparation(name) for name in names}
     for name, preparation in preparations.items():
         _make_ready(console, name, preparation)
     rows = [

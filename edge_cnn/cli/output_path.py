@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edge_cnn.core.errors import InputError
@@ -19,7 +19,8 @@ def check_file(path: Path, suffixes: Sequence[str] = (), option: str = "--out") 
         option: what the user typed it after, for the message.
 
     Raises:
-        InputError: another ending, a folder that is missing or cannot be written to, or a folder of that name.
+        InputError: another ending, a folder that is missing or cannot be written to, or a folder, a pipe or a device
+            of that name.
     """
     if suffixes and path.suffix.lower() not in suffixes:
         raise InputError(f"{option} {path}: give a name ending with {' or '.join(suffixes)}")
@@ -27,12 +28,33 @@ def check_file(path: Path, suffixes: Sequence[str] = (), option: str = "--out") 
     try:
         if path.is_dir():
             raise InputError(f"{option} {path}: there is a folder of this name, a file is wanted; give another name")
+        if path.exists() and not path.is_file():
+            raise InputError(f"{option} {path}: it is a pipe or a device, a file is wanted; give another name")
         if not folder.is_dir():
             raise InputError(f"{option} {path}: there is no folder {folder}; make it first")
     # Names that are too long, and places that may not even be looked at.
     except OSError as error:
         raise _cannot_write(path, option, error) from error
     _try_file(path, path, option)
+
+
+def check_apart(files: Mapping[str, Path | None]) -> None:
+    """Make sure that no file would be written over another one of the same command.
+
+    Args:
+        files: what the user typed each after, for messages -> the file; None where it was not given.
+
+    Raises:
+        InputError: two of them are one file.
+    """
+    seen: dict[str, str] = {}
+    for option, path in files.items():
+        if path is None:
+            continue
+        place = os.path.realpath(path)
+        if place in seen:
+            raise InputError(f"{seen[place]} and {option} are the same file, {path}; give another name")
+        seen[place] = option
 
 
 def check_folder(path: Path, option: str = "--out") -> None:

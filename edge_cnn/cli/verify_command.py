@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from edge_cnn.cli.console import PATH, Console, common_options
-from edge_cnn.cli.device_options import device_options
-from edge_cnn.cli.output_path import check_file
+from edge_cnn.cli.device_options import device_options, left_out
+from edge_cnn.cli.output_path import check_apart, check_file
 from edge_cnn.cli.slot_options import SlotOrFile
 from edge_cnn.cli.verify_tables import drawn, verdict_word
 from edge_cnn.core.atomic_file import write_atomically
@@ -24,7 +24,11 @@ from edge_cnn.verify.verify_result import VerifyResult
 )
 @click.option("--junit", type=PATH, metavar="FILE.xml", help="Write JUnit XML for CI.")
 @click.option("--baseline", type=PATH, metavar="FILE.json", help="Compare with the figures of an earlier run.")
-@click.option("--update-baseline", is_flag=True, help="Write this run's figures to --baseline, if every check passes.")
+@click.option(
+    "--update-baseline",
+    is_flag=True,
+    help="Write this run's figures to --baseline instead of comparing, if every device passes.",
+)
 @common_options
 @device_options
 def command(
@@ -45,6 +49,7 @@ def command(
     """
     if update_baseline and baseline is None:
         raise click.UsageError("--update-baseline goes with --baseline FILE.json, the file to write")
+    check_apart({"BUNDLE": bundle, "--report": report, "--junit": junit, "--baseline": baseline})
     for option, file in (
         ("--report", report),
         ("--junit", junit),
@@ -52,6 +57,8 @@ def command(
     ):
         if file is not None:
             check_file(file, option=option)
+
+    not_ready = left_out(devices, console)
 
     def tell(result: VerifyResult) -> None:
         console.note(f"{result.artifact} on {result.device}: {verdict_word(result)}")
@@ -80,7 +87,7 @@ def command(
         console.note(f"JUnit XML: {junit}")
     if update_baseline:
         console.note(f"baseline: {baseline}" if outcome.passed else f"{baseline} not written: not every check passed")
-    console.result(outcome.to_json(), drawn(outcome))
+    console.result(outcome.to_json() | {"not_ready": not_ready}, drawn(outcome))
     if outcome.exit_status == DeviceUnavailableError.exit_status:
         outcome.check()
     return outcome.exit_status

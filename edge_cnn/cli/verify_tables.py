@@ -39,7 +39,7 @@ def _key(report: VerifyReport) -> str:
     lines = ["exact, LSB or number: the largest difference from the host's logits."]
     states = {cell.state for row in matrix(report) for cell in row}
     if any(cell.group for row in matrix(report) for cell in row):
-        lines.append("The same letter in a row: the same bits.")
+        lines.append("The same letter in a row: the same bits, in logits and outputs.")
     if "-" in states:
         lines.append("-: no runtime there for the format.")
     if "LOST" in states:

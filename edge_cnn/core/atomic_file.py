@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
@@ -26,12 +27,13 @@ def replacing(path: Path) -> Generator[Path]:
     """Yield a temporary path beside `path`; on success it is renamed over `path`, on an error it is removed.
 
     The temporary name keeps the suffix, since Keras and others choose the format by it. What a killed writer of the
-    same `path` left behind is removed first.
+    same `path` left behind is removed first. A link stays, and what it leads to is replaced.
 
     Raises:
-        InputError: the folder is missing or not writable, or the disk is full.
+        InputError: the folder is missing or not writable, the disk is full, or `path` is a pipe or a device.
     """
     try:
+        path = _place(path)
         _remove_leftovers(path)
         handle, temporary = _locked_temporary(path)
     except OSError as error:
@@ -88,6 +90,16 @@ def temporaries(path: Path) -> list[Path]:
             and entry.is_file(follow_symlinks=False)
         ]
     return [path.with_name(name) for name in names]
+
+
+def _place(path: Path) -> Path:
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        mode = stat.S_IFREG
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # Renaming over a folder fails with its own message.
+        raise InputError(f"cannot write {path}: it is a pipe or a device; give the name of a file")
+    return path.__class__(os.path.realpath(path)) if os.path.islink(path) else path
 
 
 def _prefix(path: Path) -> str:

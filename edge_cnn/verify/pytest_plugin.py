@@ -58,12 +58,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def edge_opened_device(edge_device_name: str) -> Generator[Device]:
     """One device, open for the whole session: starting one takes seconds, and under an emulator more."""
+    from edge_cnn.core.errors import EdgeCnnError
     from edge_cnn.verify.devices.device import check_runtime
     from edge_cnn.verify.devices.table import parse_device
 
-    device = parse_device(edge_device_name)
     try:
-        check_runtime(device)
+        device = parse_device(edge_device_name)
+    except EdgeCnnError as error:
+        pytest.fail(str(error), pytrace=False)
+    try:
+        try:
+            check_runtime(device)
+        except EdgeCnnError as error:
+            pytest.fail(str(error), pytrace=False)
         yield device
     finally:
         device.close()

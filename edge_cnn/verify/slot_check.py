@@ -14,7 +14,7 @@ BATCH = 32
 
 
 def check_here(path: Path) -> None:
-    """Replay the bundle's golden samples in every runtime of this process that loads one of its artifacts.
+    """Replay the bundle's golden samples here, each artifact in the preferred runtime for its format.
 
     Raises:
         BundleError: damaged, or without golden samples.

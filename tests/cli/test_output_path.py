@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_cnn.cli.main import main
-from edge_cnn.cli.output_path import check_file, check_folder
+from edge_cnn.cli.output_path import check_apart, check_file, check_folder
 from edge_cnn.core.errors import InputError
 
 
@@ -101,3 +101,16 @@ def test_the_helper_imports_nothing_heavy():
     code = "import edge_cnn.cli.output_path, sys; print({'numpy', 'click', 'tensorflow'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_a_pipe_is_refused_before_any_work(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="a pipe or a device"):
+        check_file(tmp_path / "pipe")
+
+
+def test_two_names_of_one_file_are_told(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    check_apart({"--report": tmp_path / "file", "--junit": tmp_path / "other", "--baseline": None})
+    with pytest.raises(InputError, match="--report and --junit are the same file"):
+        check_apart({"--report": tmp_path / "file", "--junit": tmp_path / "link"})

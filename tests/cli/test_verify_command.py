@@ -192,3 +192,22 @@ def test_what_is_no_baseline_of_this_bundle_is_one_line_and_left_alone(bundle_pa
         status, err = one_line(capsys, main(["verify", str(bundle_path), "--baseline", str(path), "--update-baseline"]))
         assert status == 2
     assert path.read_text() == content
+
+
+def test_a_page_is_not_written_over_the_bundle(bundle_path, tmp_path, capsys):
+    copy = tmp_path / "copy.edgecnn"
+    copy.write_bytes(bundle_path.read_bytes())
+    assert main(["verify", str(copy), "--report", str(copy)]) == 2
+    assert "BUNDLE and --report are the same file" in capsys.readouterr().err
+    assert copy.read_bytes() == bundle_path.read_bytes()
+
+
+def test_all_names_what_is_not_ready(bundle_path, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("EDGE_CNN_CACHE", str(tmp_path))
+    assert main(["verify", str(bundle_path), "--on", "all", "--json"]) == 0
+    captured = capsys.readouterr()
+    document = json.loads(captured.out)
+    assert {r["device"] for r in document["results"]} == {"local"}
+    assert [row["device"] for row in document["not_ready"]] == ["qemu-aarch64", "qemu-armhf", "tflm", "tosa"]
+    assert "tflm is left out: " in captured.err
+    assert "make it ready with 'edge-cnn devices setup tflm'" in captured.err

@@ -101,3 +101,22 @@ def test_a_folder_or_link_of_such_a_name_is_no_leftover(tmp_path):
     write_atomically(tmp_path / "model.tflite", b"new")
     assert (tmp_path / ".model-abcdefgh.tflite").is_dir()
     assert (tmp_path / ".model-abcdefgi.tflite").is_symlink()
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path):
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_bytes(b"old")
+    link.symlink_to(target)
+    write_atomically(link, b"new")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "target"]
+
+
+def test_a_pipe_is_no_place_for_a_file(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(InputError, match="it is a pipe or a device"):
+        write_atomically(pipe, b"new")
+    assert pipe.is_fifo()
+    assert [p.name for p in tmp_path.iterdir()] == ["pipe"]

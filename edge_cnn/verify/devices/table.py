@@ -135,9 +135,16 @@ def device_names(texts: tuple[str, ...]) -> tuple[str, ...]:
 
 def ready_devices() -> list[str]:
     """`local`, and every prepared device that is ready and not opt-in."""
-    prepared = [
-        kind.name
-        for kind in DEVICE_KINDS.values()
-        if kind.preparation is not None and not kind.opt_in and kind.preparation.missing() is None
-    ]
-    return [LOCAL, *prepared]
+    unready = unready_devices()
+    return [LOCAL, *(name for name in preparable_devices() if name not in unready)]
+
+
+def unready_devices() -> dict[str, str]:
+    """Devices that `all` would take if they were ready -> what is missing."""
+    missing = {name: find_preparation(name).missing() for name in preparable_devices()}
+    return {name: what for name, what in missing.items() if what is not None}
+
+
+def preparable_devices() -> list[str]:
+    """Devices that can be made ready here and are not opt-in."""
+    return [kind.name for kind in DEVICE_KINDS.values() if kind.preparation is not None and not kind.opt_in]
