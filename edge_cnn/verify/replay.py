@@ -14,7 +14,7 @@ from edge_cnn.core.errors import (
 )
 from edge_cnn.core.tolerance import tolerance_of
 from edge_cnn.device.runtime_check import known_wrong
-from edge_cnn.verify.agent_client import LIMIT_S, AgentRuntime
+from edge_cnn.verify.agent_client import LIMIT_S
 from edge_cnn.verify.baseline import baseline_of, check_samples, read_baseline, write_baseline
 from edge_cnn.verify.baseline_comparison import compare_with_baseline
 from edge_cnn.verify.device_facts import DeviceFacts
@@ -163,7 +163,7 @@ def judge(bundle: Bundle, name: str, device: Device, runtime: str, *, timed: boo
         if wrong:
             return failed(f"{runtime} is {wrong}; run it with another runtime, or export it with another scheme")
         opened = device.open(artifact, runtime)
-        facts = opened.facts if isinstance(opened, AgentRuntime) else None
+        facts = getattr(opened, "facts", None)  # of runtimes behind an agent, whatever the way to it
         family = opened.kernels().family
         fault = spec_fault(entry, opened) or label_fault(bundle.manifest, artifact)
         if fault:

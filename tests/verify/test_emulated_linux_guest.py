@@ -114,6 +114,15 @@ def codes_of(device, artifact, runtime, bundle, count):
     return opened.run((codes,))[0], opened.kernels().family
 
 
+def codes_here(artifact, runtime, bundle, count):
+    """As `codes_of`, on this machine."""
+    device = LocalDevice()
+    try:
+        return codes_of(device, artifact, runtime, bundle, count)
+    finally:
+        device.close()
+
+
 def saturates_ort():
     """Whether ONNX Runtime's x86 kernels saturate 16-bit partial sums here."""
     if platform.machine() != "x86_64":
@@ -131,7 +140,7 @@ def test_int8_resnet8_is_the_same_bit_for_bit_here_and_on_aarch64(aarch64, resne
     for file in files:
         # The logits, since a saturated softmax hides a difference.
         view = split_head(file).logits_view
-        here, family = codes_of(LocalDevice(), view, runtime, resnet8, 4)
+        here, family = codes_here(view, runtime, resnet8, 4)
         there, family_there = codes_of(aarch64, view, runtime, resnet8, 4)
         assert family_there == family
         np.testing.assert_array_equal(there, here)
@@ -228,7 +237,7 @@ def test_the_processor_model_that_computes_int8_wrong_is_caught_and_told_in_one_
     name = name_of(bundle, "int8.tflite")
     wrong = parse_device("qemu-aarch64:litert:cpu=max")
     try:
-        here, _ = codes_of(LocalDevice(), bundle.artifact(name), "litert", bundle, 16)
+        here, _ = codes_here(bundle.artifact(name), "litert", bundle, 16)
         there, _ = codes_of(wrong, bundle.artifact(name), "litert", bundle, 16)
         result = judge(bundle, name, wrong, "litert")
     finally:

@@ -161,6 +161,7 @@ class _PersistentRuntime:
         self.inputs: tuple[TensorSpec, ...] = self._opened.inputs
         self.outputs: tuple[TensorSpec, ...] = self._opened.outputs
         self._kernels = self._opened.kernels()
+        self.facts = self._opened.facts
 
     def run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """As `Runtime.run`. Raises: DeviceFailedError: the agent died or hung; DeviceUnavailableError: out of reach."""
