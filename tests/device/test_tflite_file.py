@@ -233,7 +233,8 @@ def test_many_graphs_that_are_one_are_refused_at_once(tflite_models):
     start = time.process_time()
     with pytest.raises(ModelError, match="used over and over"):
         read_tflite(Artifact("crafted.tflite", TFLITE, bytes(data)))
-    assert time.process_time() - start < 2.0
+    # Reading all of them, 80 million, would take minutes on any machine.
+    assert time.process_time() - start < 20.0
 
 
 def test_more_inputs_than_any_network_has_are_refused(tflite_models):
