@@ -47,10 +47,7 @@ def artifact_names(eight_digits_path):
 def test_two_classes_of_fifty_samples_are_learned_and_the_old_ones_kept(
     eight_digits_path, artifact_names, digits_split, key
 ):
-    """Over seven draws; documented are 90.6 % recall of the new classes, and 1.4 and 1.5 points lost on the old.
-
-    The bounds leave room for a machine on which training rounds otherwise, and so ends in another network.
-    """
+    """Over seven draws of them: recall of the new classes at least 90 %, at most 2 points lost on the old ones."""
     train, test = digits_split
     classifier = open_classifier(eight_digits_path, artifact=artifact_names[key])
     old = test.labels < 8
@@ -62,8 +59,8 @@ def test_two_classes_of_fifty_samples_are_learned_and_the_old_ones_kept(
         answers = tuned.predict(test.images).indices
         lost.append(before - np.mean(answers[old] == test.labels[old]))
         recalls.append([np.mean(answers[test.labels == digit] == digit) for digit in (8, 9)])
-    assert np.mean(lost) <= 0.025
-    assert np.mean(recalls) >= 0.88
+    assert np.mean(lost) <= 0.02
+    assert np.mean(recalls) >= 0.9
 
 
 @pytest.mark.slow
