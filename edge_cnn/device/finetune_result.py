@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edge_cnn.core.errors import AccuracyDropError, DataError
 from edge_cnn.device.certificate import Certificate
 from edge_cnn.device.classifier import Classifier
@@ -52,12 +55,29 @@ class Accuracies:
 
 
 @dataclass(frozen=True)
+class HeldOutAnswers:
+    """What the file answers to each held-out new sample, before and after.
+
+    Attributes:
+        rows: int64 (n,), which of the new samples these are.
+        labels: int64 (n,), the true classes, as indices into the tuned model's.
+        before, after: int64 (n,), the first best class.
+    """
+
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    before: NDArray[np.int64]
+    after: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class FinetuneResult:
     """What fine-tuning did.
 
     Attributes:
         classifier: the tuned one, opened from the new file's bytes.
         before, after: accuracies of the file before and after.
+        held_out: its answers to the held-out new samples.
         float_head_accuracy: held-out accuracy of the new head before it was quantized into the file.
         predicted: what a cross-validated probe said before training that the last layer can reach.
         certificate: bounds on what is left to gain and on what quantization changed.
@@ -72,6 +92,7 @@ class FinetuneResult:
     classifier: Classifier
     before: Accuracies
     after: Accuracies
+    held_out: HeldOutAnswers
     float_head_accuracy: float
     predicted: PredictedGain
     certificate: Certificate

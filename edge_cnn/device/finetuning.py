@@ -18,7 +18,7 @@ from edge_cnn.device.class_imprinting import imprint_classes, without_classes
 from edge_cnn.device.classifier import Classifier
 from edge_cnn.device.embedding import Embedder
 from edge_cnn.device.embedding_rows import open_rows
-from edge_cnn.device.finetune_result import Accuracies, FinetuneConfig, FinetuneResult
+from edge_cnn.device.finetune_result import Accuracies, FinetuneConfig, FinetuneResult, HeldOutAnswers
 from edge_cnn.device.finetune_samples import SplitSamples, check_samples, join, label_indices, rows_among, split_samples
 from edge_cnn.device.head_quantization import LOGITS_FLOOR, relevant_range
 from edge_cnn.device.head_surgery import merge_head, split_head
@@ -115,10 +115,20 @@ def finetune(
     held_embeddings = embedder.to_real(new.holdout[0])
     meant = np.maximum(head.logits(held_embeddings), LOGITS_FLOOR)
     logit_error = np.maximum(file_logits(merged, classifier, images[new.holdout_rows]), LOGITS_FLOOR) - meant
+    held_out = HeldOutAnswers(
+        new.holdout_rows,
+        new.holdout[1],
+        *(opened.predict(images[new.holdout_rows]).indices for opened in (classifier, tuned)),
+    )
     return FinetuneResult(
         classifier=tuned,
-        before=_accuracies(classifier, embedder.split.head, images, new, old, embedder),
-        after=_accuracies(tuned, split_head(merged).head, images, new, old, embedder),
+        before=Accuracies(
+            _share(held_out.before, held_out.labels), _replay_accuracy(embedder.split.head, old, embedder)
+        ),
+        after=Accuracies(
+            _share(held_out.after, held_out.labels), _replay_accuracy(split_head(merged).head, old, embedder)
+        ),
+        held_out=held_out,
         float_head_accuracy=_share(head.logits(held_embeddings).argmax(axis=1), new.holdout[1]),
         predicted=predicted,
         certificate=Certificate(loss_gap_bound(problem, trained.parameters), float(np.abs(logit_error).max())),
@@ -162,21 +172,12 @@ def _stored(classifier: Classifier) -> ReplaySamples | None:
     )
 
 
-def _accuracies(
-    classifier: Classifier,
-    file_head: SoftmaxHead,
-    images: NDArray[Any],
-    new: SplitSamples,
-    old: SplitSamples,
-    embedder: Embedder,
-) -> Accuracies:
-    """New samples go through the file itself, replayed embeddings through the head as the file's codes represent it."""
-    answers = classifier.predict(images[new.holdout_rows]).indices
-    replayed = None
-    if len(old.holdout_rows):
-        codes, labels = old.holdout
-        replayed = _share(file_head.logits(embedder.to_real(codes)).argmax(axis=1), labels)
-    return Accuracies(_share(answers, new.holdout[1]), replayed)
+def _replay_accuracy(file_head: SoftmaxHead, old: SplitSamples, embedder: Embedder) -> float | None:
+    """Of held-out replayed embeddings, by the head as the file's codes represent it; None without any."""
+    if not len(old.holdout_rows):
+        return None
+    codes, labels = old.holdout
+    return _share(file_head.logits(embedder.to_real(codes)).argmax(axis=1), labels)
 
 
 def _share(answers: NDArray[Any], labels: NDArray[np.int64]) -> float:

@@ -110,15 +110,20 @@ class HeadProblem:
         return sum(losses[start] for start in sorted(losses)), gradient
 
 
-def mean_loss(rows: EmbeddingRows, labels: NDArray[np.int64], parameters: NDArray[np.floating]) -> float:
-    """Mean cross-entropy in nats of rows that have no say in training: no L2, no smoothing, all weights 1."""
+def loss_and_accuracy(
+    rows: EmbeddingRows, labels: NDArray[np.int64], parameters: NDArray[np.floating]
+) -> tuple[float, float]:
+    """Of rows that have no say in training: mean cross-entropy in nats (no L2, no smoothing, all weights 1), and the
+    share that is answered right.
+    """
     transposed = np.ascontiguousarray(parameters.T)
-    total = 0.0
+    total, right = 0.0, 0
     for where, z in each_block(rows):
         logits = np.ascontiguousarray((z @ transposed).T)
+        right += int(np.count_nonzero(logits.argmax(axis=0) == labels[where]))
         picked = logits[labels[where], np.arange(logits.shape[1])]
         total += float((softmax_in_place(logits) - picked).sum(dtype=np.float64))
-    return total / rows.samples
+    return total / rows.samples, right / rows.samples
 
 
 def hits(rows: EmbeddingRows, labels: NDArray[np.int64], parameters: NDArray[np.floating]) -> NDArray[np.bool_]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edge_cnn.core.errors import InputError
 from edge_cnn.device.blas_threads import one_blas_thread
 from edge_cnn.device.embedding_rows import EmbeddingRows
-from edge_cnn.device.head_problem import HeadProblem, Parameters, mean_loss
+from edge_cnn.device.head_problem import HeadProblem, Parameters, loss_and_accuracy
 from edge_cnn.device.optimizers.optimizer import OptimizerSettings
 from edge_cnn.device.optimizers.table import AUTO, OPTIMIZERS, check_name, choose_optimizer
 from edge_cnn.device.softmax_head import SoftmaxHead
@@ -55,11 +55,12 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class EpochLoss:
-    """One pass: number from 1, training loss with L2, held-out cross-entropy (NaN without held-out data)."""
+    """One pass: number from 1, training loss with L2; cross-entropy and accuracy of held-out data, NaN without any."""
 
     epoch: int
     loss: float
     holdout_loss: float
+    holdout_accuracy: float
 
 
 @dataclass(frozen=True)
@@ -118,8 +119,8 @@ def train_head(
         for number, done in enumerate(OPTIMIZERS[name](problem, start, config.settings, rng), 1):
             steps = done.steps
             rate = done.learning_rate if number == 1 else rate
-            watched = mean_loss(*holdout, done.parameters) if holdout else float("nan")
-            history.append(EpochLoss(number, done.loss, watched))
+            watched, right = loss_and_accuracy(*holdout, done.parameters) if holdout else (float("nan"), float("nan"))
+            history.append(EpochLoss(number, done.loss, watched, right))
             on_epoch(history[-1])
             last = done.parameters
             if holdout is None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edge_cnn.core.confidence_interval import wilson_interval
 from edge_cnn.core.labelled_images import stratified_sample
 from edge_cnn.device.embedding_rows import EmbeddingRows
-from edge_cnn.device.head_problem import Parameters, hits, mean_loss
+from edge_cnn.device.head_problem import Parameters, hits, loss_and_accuracy
 from edge_cnn.device.head_training import TrainingConfig, pose_problem, train_head
 from edge_cnn.device.optimizers.table import AUTO
 
@@ -94,7 +94,7 @@ def predict_gain(
         parameters = problem.anchor
         for at, l2 in enumerate(path):
             parameters = train_head(replace(problem, l2=l2), parameters, solver, rng).parameters
-            losses[at] += mean_loss(held, held_targets, parameters) * len(outside)
+            losses[at] += loss_and_accuracy(held, held_targets, parameters)[0] * len(outside)
             right[at] += int(np.count_nonzero(hits(held, held_targets, parameters)[new]))
         on_fold(number, FOLDS)
         if judged >= ENOUGH_JUDGED:
