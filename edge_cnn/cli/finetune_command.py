@@ -21,10 +21,10 @@ from edge_cnn.device.classifier import Classifier
 from edge_cnn.device.finetune_result import FinetuneConfig, FinetuneResult
 from edge_cnn.device.finetuning import finetune
 from edge_cnn.device.head_training import EpochLoss, TrainingConfig
-from edge_cnn.device.image_files import read_data
 from edge_cnn.device.linear_probe import PredictedGain
 from edge_cnn.device.optimizers.optimizer import OptimizerSettings
 from edge_cnn.device.optimizers.table import AUTO, OPTIMIZERS
+from edge_cnn.device.sample_source import read_data
 
 FORGOTTEN = 0.02
 """Fall of the accuracy on held-out old samples that is worth a remark."""

@@ -16,7 +16,8 @@ from edge_cnn.cli.console import Console, common_options
 from edge_cnn.cli.model_options import model_options
 from edge_cnn.core.errors import DataError
 from edge_cnn.device.classifier import Classifier, Predictions
-from edge_cnn.device.image_files import check_images, class_of, list_images, load_npz, read_image, read_npz
+from edge_cnn.device.image_files import check_images, load_npz, read_image, read_npz
+from edge_cnn.device.image_folder import class_of, list_images
 
 BATCH = 32
 STREAM = "-"

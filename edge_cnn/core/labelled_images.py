@@ -45,6 +45,14 @@ class LabelledImages:
         sources = tuple(self.sources[i] for i in chosen) if self.sources else ()
         return LabelledImages(self.images[chosen], self.labels[chosen], self.class_names, sources)
 
+    def read(self, rows: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """The images at `rows`, and the rows that could be read: here all of them."""
+        return self.images[rows], rows
+
+    def name_of(self, row: int) -> str:
+        """What a person knows the sample by: its file, or its number."""
+        return self.sources[row] if self.sources else f"sample {row}"
+
     def fingerprint(self) -> str:
         """SHA-256 over shape, dtype, pixels, labels and class names."""
         digest = hashlib.sha256(repr((self.images.shape, self.images.dtype.str, self.class_names)).encode())

@@ -8,7 +8,8 @@ import numpy as np
 
 from edge_cnn.core.errors import DataError
 from edge_cnn.core.labelled_images import LabelledImages
-from edge_cnn.device.image_files import class_of, list_images, load_npz
+from edge_cnn.device.image_files import load_npz
+from edge_cnn.device.image_folder import class_of, list_images
 
 
 def new_classes(path: Path, known: tuple[str, ...]) -> tuple[str, ...]:

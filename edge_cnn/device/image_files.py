@@ -1,8 +1,7 @@
-"""Images and labels from files: a folder with one sub-folder a class, or an `.npz` with `x` and `y`."""
+"""Images and labels from files: one image, or an `.npz` with `x` and `y`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,9 @@ from edge_cnn.core.errors import DataError
 from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.core.npz import unpack_npz
 
-SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 MAX_NPZ_BYTES = 8 * 2**30
 MAX_CLASSES = 10_000
 """Of data that names no classes: a stray label must not make billions of them."""
-
-OnSkip = Callable[[Path, str], None]
-"""Called with each file that was left out, and why."""
-
-
-def _ignore_skips(path: Path, reason: str) -> None:
-    del path, reason
 
 
 def read_image(path: Path, image_shape: tuple[int, int, int] | None) -> NDArray[np.uint8]:
@@ -72,82 +63,6 @@ def _eight_bit(image: Any) -> Any:
     # Mode I is what Pillow makes of 16-bit PGM; a file with small values only cannot be told from an 8-bit one.
     wide = image.mode != "I" or int(values.max(initial=0)) > 255
     return Image.fromarray((values >> 8 if wide else values).clip(0, 255).astype(np.uint8))
-
-
-def list_images(folder: Path) -> list[Path]:
-    """Image files below `folder`, by suffix, in order of their names; hidden files and folders are left out."""
-    return sorted(
-        p
-        for p in folder.rglob("*")
-        if p.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in p.relative_to(folder).parts)
-        and p.is_file()
-    )
-
-
-def class_of(folder: Path, path: Path) -> str | None:
-    """The class of an image: the sub-folder of `folder` that it lies in, however deep; None for one in none."""
-    parts = path.relative_to(folder).parts
-    return parts[0] if len(parts) > 1 else None
-
-
-def read_data(
-    path: Path,
-    image_shape: tuple[int, int, int] | None,
-    class_names: tuple[str, ...] | None = None,
-    on_skip: OnSkip = _ignore_skips,
-) -> LabelledImages:
-    """Labelled samples from a folder of images by class, or from an `.npz`.
-
-    Args:
-        path: a folder or an `.npz` file.
-        image_shape: what images are resized to; None keeps their size, which must then be one for all.
-        class_names: the model's labels; the result's labels index them. None: the data's own classes.
-        on_skip: told of each image that cannot be read.
-
-    Raises:
-        DataError: nothing there, no images, one class only, unknown labels, labels out of range, NaN, wrong shapes.
-    """
-    if path.is_dir():
-        return _read_folder(path, image_shape, class_names, on_skip)
-    if not path.exists():
-        raise DataError(f"no data at {path}; give a folder with one sub-folder of images a class, or an .npz")
-    if path.suffix.lower() != ".npz":
-        raise DataError(f"{path} is neither a folder nor an .npz; give one of the two")
-    return read_npz(path, image_shape, class_names)
-
-
-def _read_folder(
-    folder: Path, image_shape: tuple[int, int, int] | None, class_names: tuple[str, ...] | None, on_skip: OnSkip
-) -> LabelledImages:
-    files = [(name, path) for path in list_images(folder) if (name := class_of(folder, path)) is not None]
-    if not files:
-        raise DataError(f"{folder} holds no images in sub-folders; make one sub-folder of images a class")
-    used = tuple(dict.fromkeys(name for name, _ in files))
-    if len(used) < 2:
-        raise DataError(f"{folder} holds images of one class only ({', '.join(used)}); at least two classes are needed")
-    names = class_names if class_names is not None else used
-    _check_known(set(used), names, folder)
-    images: list[NDArray[np.uint8]] = []
-    labels: list[int] = []
-    sources: list[str] = []
-    for name, path in files:
-        try:
-            image = read_image(path, image_shape)
-        except DataError as error:
-            on_skip(path, str(error))
-            continue
-        if images and image.shape != images[0].shape:
-            raise DataError(
-                f"{path} has shape {image.shape}, the images before it {images[0].shape}; "
-                "resize them to one size, with the same channels"
-            )
-        images.append(image)
-        labels.append(names.index(name))
-        sources.append(str(path))
-    if len(set(labels)) < 2:
-        raise DataError(f"{folder}: fewer than two classes have a readable image; replace the damaged files")
-    return LabelledImages(np.stack(images), np.array(labels, np.int64), names, tuple(sources))
 
 
 def read_npz(
@@ -244,12 +159,13 @@ def _by_name(
     path: Path, values: list[str], class_names: tuple[str, ...] | None
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     names = class_names if class_names is not None else tuple(sorted(set(values)))
-    _check_known(set(values), names, path)
+    check_known(set(values), names, path)
     index = {name: i for i, name in enumerate(names)}
     return np.array([index[v] for v in values], np.int64), names
 
 
-def _check_known(used: set[str], names: tuple[str, ...], path: Path) -> None:
+def check_known(used: set[str], names: tuple[str, ...], path: Path) -> None:
+    """Raises: DataError: `path` uses a class name that is not among `names`."""
     unknown = sorted(used - set(names))
     if unknown:
         raise DataError(

@@ -9,7 +9,9 @@ import numpy as np
 
 from edge_cnn.core.errors import DataError
 from edge_cnn.core.labelled_images import LabelledImages, stratified_split
-from edge_cnn.device.image_files import OnSkip, check_images, read_data
+from edge_cnn.device.image_files import check_images
+from edge_cnn.device.image_folder import OnSkip
+from edge_cnn.device.sample_source import read_data
 from edge_cnn.host.datasets import DATASETS, Dataset, load_dataset
 
 TEST_SHARE = 0.2

@@ -5,7 +5,9 @@ import pytest
 from PIL import Image
 
 from edge_cnn.core.errors import DataError
-from edge_cnn.device.image_files import list_images, read_data, read_image
+from edge_cnn.device.image_files import read_image
+from edge_cnn.device.image_folder import list_images
+from edge_cnn.device.sample_source import read_data
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 12, 10, 3), np.uint8)
 
