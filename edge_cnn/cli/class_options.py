@@ -11,9 +11,9 @@ from typing import Any
 import click
 
 from edge_cnn.core.errors import InputError
-from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.device.class_change import change_classes
 from edge_cnn.device.data_classes import new_classes, of_classes
+from edge_cnn.device.sample_source import SampleSource
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,7 @@ class WantedClasses:
         """The labels that samples may have: the model's and the new ones."""
         return known + tuple(name for name in names or () if name not in known)
 
-    def select(
-        self, samples: LabelledImages, names: tuple[str, ...] | None, note: Callable[[str], None]
-    ) -> LabelledImages:
+    def select(self, samples: SampleSource, names: tuple[str, ...] | None, note: Callable[[str], None]) -> SampleSource:
         """The samples that the tuned model shall know the class of; `note` is told how many are left out."""
         if names is None:
             return samples

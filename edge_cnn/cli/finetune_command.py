@@ -14,17 +14,18 @@ from edge_cnn.cli.model_options import model_options
 from edge_cnn.cli.output_path import check_file
 from edge_cnn.cli.slot_options import slot_folder
 from edge_cnn.cli.slot_tuning import install_tuned, slot_for_tuning
+from edge_cnn.cli.tuning_work import TuningWork, work_options
 from edge_cnn.core.bundle import SUFFIX
 from edge_cnn.core.errors import InputError
-from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.device.classifier import Classifier
+from edge_cnn.device.finetune_log import check_reproduced
 from edge_cnn.device.finetune_result import FinetuneConfig, FinetuneResult
-from edge_cnn.device.finetuning import finetune
+from edge_cnn.device.finetuning import Listener, finetune_samples
 from edge_cnn.device.head_training import EpochLoss, TrainingConfig
 from edge_cnn.device.linear_probe import PredictedGain
 from edge_cnn.device.optimizers.optimizer import OptimizerSettings
 from edge_cnn.device.optimizers.table import AUTO, OPTIMIZERS
-from edge_cnn.device.sample_source import read_data
+from edge_cnn.device.sample_source import SampleSource, open_data
 
 FORGOTTEN = 0.02
 """Fall of the accuracy on held-out old samples that is worth a remark."""
@@ -51,6 +52,7 @@ FORGOTTEN = 0.02
 @click.option(
     "--momentum", type=float, default=0.9, show_default=True, help="sgd: share of the last step that is kept."
 )
+@work_options
 def command(
     console: Console,
     model: Path,
@@ -69,6 +71,7 @@ def command(
     batch_size: int,
     learning_rate: float | None,
     momentum: float,
+    work: TuningWork,
 ) -> int:
     """Retrain the last layer of MODEL on DATA and write it to OUT.
 
@@ -82,21 +85,25 @@ def command(
     training = TrainingConfig(
         optimizer, settings, _l2(l2), balanced=balance, smoothing=label_smoothing, patience=patience
     )
-    config = FinetuneConfig(holdout, console.seed, training)
+    asked = FinetuneConfig(holdout, console.seed, work.memory, training)
     classifier = open_model()
+    config = work.config(asked, classifier)
     if slot is None:
         bare = f".{classifier.artifact.format}"
         check_file(out, [SUFFIX, bare] if classifier.bundle is not None else [bare])
+    work.check_paths({"--out": out, "--data": data, "--replay": replay})
     # Until the command ends, so that nobody else tunes or switches what this one is going to replace.
     writer = click.get_current_context().with_resource(slot_for_tuning(slot, classifier, console)) if slot else None
     skipped: list[Path] = []
     named = _named_data(data)
     names = classes.names(classifier.labels, data if named is None else named.class_names)
+    if work.reproduce is not None and work.reproduce["class_names"] is not None:
+        names = tuple(work.reproduce["class_names"])
 
-    def read(path: Path) -> LabelledImages:
-        samples = _named_data(path)
+    def read(path: Path) -> SampleSource:
+        samples: SampleSource | None = _named_data(path)
         if samples is None:
-            samples = read_data(
+            samples = open_data(
                 path,
                 classifier.image_shape,
                 classes.readable(classifier.labels, names),
@@ -106,8 +113,6 @@ def command(
 
     samples = read(data)
     old = read(replay) if replay else None
-    if skipped:
-        console.note(f"skipped {len(skipped)} unreadable images, {len(samples)} samples remain")
     if old is None and not (classifier.bundle and classifier.bundle.replay):
         console.note("no replay samples: what the model knew before may be forgotten; --replay DATA keeps it")
     with contextlib.ExitStack() as bars:
@@ -122,17 +127,26 @@ def command(
                 trained = bars.enter_context(console.progress("training", epochs))
             trained(epoch.epoch, f"loss {epoch.loss:.4f} held-out {epoch.holdout_loss:.4f}")
 
-        result = finetune(
+        kept = bars.enter_context(work.folder(slot or out, console))
+        result = finetune_samples(
             classifier,
-            samples.images,
-            samples.labels,
+            samples,
             config=config,
             replay=old,
             class_names=names,
-            on_batch=lambda done, _total: embedded(done),
-            on_predicted=lambda predicted: console.note(_prediction(predicted)),
-            on_epoch=on_epoch,
+            listener=Listener(
+                on_batch=lambda done, _total: embedded(done),
+                on_remark=console.note,
+                on_predicted=lambda predicted: console.note(_prediction(predicted)),
+                on_epoch=on_epoch,
+            ),
+            work=kept,
         )
+    if skipped:
+        console.note(f"skipped {len(set(skipped))} unreadable images")
+    if work.reproduce is not None:
+        check_reproduced(work.reproduce, result)
+    work.write_log(result)
     if result.improved:
         if writer is not None:
             install_tuned(writer, result.classifier)
@@ -175,7 +189,7 @@ def _prediction(predicted: PredictedGain) -> str:
     )
 
 
-def _named_data(path: Path) -> LabelledImages | None:
+def _named_data(path: Path) -> SampleSource | None:
     """The training part of a data set such as `optdigits`; None where DATA is no such name."""
     from edge_cnn.host.datasets import DATASETS, load_dataset
 

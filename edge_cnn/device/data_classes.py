@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from edge_cnn.core.errors import DataError
-from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.device.image_files import load_npz
 from edge_cnn.device.image_folder import class_of, list_images
+from edge_cnn.device.sample_source import SampleSource
 
 
 def new_classes(path: Path, known: tuple[str, ...]) -> tuple[str, ...]:
@@ -37,10 +38,10 @@ def new_classes(path: Path, known: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in names if name not in known)
 
 
-def of_classes(samples: LabelledImages, class_names: tuple[str, ...]) -> LabelledImages:
+def of_classes(samples: SampleSource, class_names: tuple[str, ...]) -> SampleSource:
     """The samples whose class is one of `class_names`, with labels that index these."""
     places = {name: index for index, name in enumerate(class_names)}
     table = np.array([places.get(name, -1) for name in samples.class_names], np.int64)
     stays = table[samples.labels] >= 0
     chosen = samples.select(stays)
-    return LabelledImages(chosen.images, table[chosen.labels], class_names, chosen.sources)
+    return replace(chosen, labels=table[chosen.labels], class_names=class_names)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from edge_cnn.core.quantization import dequantize
 from edge_cnn.device.classifier import Classifier
+from edge_cnn.device.embedding_store import CodeTable
 from edge_cnn.device.head_surgery import split_head
 from edge_cnn.device.runtimes import open_runtime
 from edge_cnn.device.split_model import SplitModel
+from edge_cnn.device.standardization import block_rows
 
 BATCH = 32
 """Images a call, so that memory stays small and progress shows."""
@@ -46,6 +48,12 @@ class Embedder:
             spec = self.split.info.embedding
             return np.empty((0, self.split.info.features), spec.numpy_dtype)
         return np.concatenate(rows)
+
+    def real_blocks(self, codes: CodeTable) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Real embeddings of all rows of `codes`, some at a time, with where each block starts."""
+        step = block_rows(codes.shape[1])
+        for start in range(0, len(codes), step):
+            yield start, self.to_real(codes[start : start + step])
 
     def to_real(self, codes: NDArray[Any]) -> NDArray[np.float32]:
         """Codes (n, features) -> real embeddings float32."""

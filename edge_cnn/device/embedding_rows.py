@@ -1,7 +1,7 @@
 """Where training reads standardized embeddings from: memory, or codes that are widened block by block.
 
-Codes are a quarter of the floats that they stand for, and they may lie in a file (`numpy.memmap`): what is in memory as
-floats at any time is a block or a mini-batch.
+Codes are a quarter of the floats that they stand for, and they may lie in a file (`EmbeddingCache`): what is in memory
+as floats at any time is a block or a mini-batch.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_cnn.core.quantization import QuantizationParams
+from edge_cnn.device.embedding_store import CodeTable
 from edge_cnn.device.standardization import Standardization
 
 BLOCK_VALUES = 2**19
@@ -83,12 +84,12 @@ class CodeRows:
     """Rows that are made from codes when they are taken.
 
     Attributes:
-        codes: (m, features), codes or floats as the backbone gives them; may be a `numpy.memmap`.
+        codes: (m, features), codes or floats as the backbone gives them; may lie in a file.
         members: int64 (n,), the rows of `codes` that belong, or None for all.
         offset, factor: float32 (features,): a standardized value is (code - offset) * factor.
     """
 
-    codes: NDArray[Any]
+    codes: CodeTable
     members: NDArray[np.int64] | None
     offset: NDArray[np.float32]
     factor: NDArray[np.float32]
@@ -106,7 +107,7 @@ class CodeRows:
         return 0
 
     def take(self, choice: Choice) -> NDArray[np.float32]:
-        raw = self.codes[choice if self.members is None else self.members[choice]]
+        raw: NDArray[Any] = self.codes[choice if self.members is None else self.members[choice]]
         rows = np.empty((len(raw), self.width), np.float32)
         np.subtract(raw, self.offset, out=rows[:, :-1], casting="same_kind")
         rows[:, :-1] *= self.factor
@@ -130,7 +131,7 @@ DENSE_SHARE = 0.65
 
 
 def open_rows(
-    codes: NDArray[Any], quantization: QuantizationParams | None, standardization: Standardization, memory: int
+    codes: CodeTable, quantization: QuantizationParams | None, standardization: Standardization, memory: int
 ) -> EmbeddingRows:
     """Rows of codes (n, features): in memory where that leaves enough of `memory` bytes to work with, else by block."""
     scale, zero_point = (1.0, 0) if quantization is None else (quantization.scale, quantization.zero_point)

@@ -13,6 +13,7 @@ from edge_cnn.device.certificate import Certificate
 from edge_cnn.device.classifier import Classifier
 from edge_cnn.device.head_training import EpochLoss, TrainingConfig
 from edge_cnn.device.linear_probe import PredictedGain
+from edge_cnn.device.memory_budget import check_memory
 from edge_cnn.device.softmax_head import SoftmaxHead
 
 
@@ -23,16 +24,20 @@ class FinetuneConfig:
     Attributes:
         holdout: share of the new samples that is held out for early stopping and for the verdict.
         seed: of the split and of the sample order.
+        memory: bytes for images in flight, embeddings and training, above runtimes and copies of the model file. The
+            optimizer's share is taken from it, whatever its own settings say.
         training: optimizer, regularization and targets.
     """
 
     holdout: float = 0.2
     seed: int = 0
+    memory: int = 2**25
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
         if not 0 < self.holdout < 1:
             raise DataError(f"holdout must be a share between 0 and 1, got {self.holdout}; 0.2 is a good start")
+        check_memory(self.memory)
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,7 @@ class FinetuneResult:
         optimizer: name and settings.
         steps: gradient steps taken.
         history: losses by epoch.
+        log: JSON values that reproduce the run (`finetune_log`).
     """
 
     classifier: Classifier
@@ -102,6 +108,7 @@ class FinetuneResult:
     optimizer: dict[str, Any]
     steps: int
     history: tuple[EpochLoss, ...]
+    log: dict[str, Any]
 
     @property
     def improved(self) -> bool:

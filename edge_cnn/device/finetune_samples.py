@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 
 from edge_cnn.core.errors import DataError
 from edge_cnn.core.labelled_images import stratified_split
+from edge_cnn.device.sample_source import SampleSource
 
 MIN_SAMPLES = 10
-
-Part = tuple[NDArray[Any], NDArray[np.int64]]
-"""Embedding codes (n, features) and labels (n,)."""
 
 
 def label_indices(labels: NDArray[Any] | Sequence[str], class_names: tuple[str, ...]) -> NDArray[np.int64]:
@@ -40,12 +38,15 @@ def label_indices(labels: NDArray[Any] | Sequence[str], class_names: tuple[str, 
     return array.astype(np.int64)
 
 
-def check_samples(
-    images: NDArray[Any], labels: NDArray[np.int64], class_names: tuple[str, ...], *, has_replay: bool
-) -> None:
+def labels_among(source: SampleSource, class_names: tuple[str, ...]) -> NDArray[np.int64]:
+    """The source's labels as indices into `class_names`. Raises: DataError: a class that is not among these."""
+    if source.class_names == class_names:
+        return label_indices(source.labels, class_names)
+    return label_indices([source.class_names[int(label)] for label in source.labels], class_names)
+
+
+def check_labels(labels: NDArray[np.int64], class_names: tuple[str, ...], *, has_replay: bool) -> None:
     """Raises: DataError: too few samples, or of one class only where no replayed ones stand against it."""
-    if len(images) != len(labels):
-        raise DataError(f"{len(images)} images but {len(labels)} labels; give one label an image")
     if len(labels) < MIN_SAMPLES:
         raise DataError(f"fine-tuning needs at least {MIN_SAMPLES} samples, got {len(labels)}; collect more")
     classes, counts = np.unique(labels, return_counts=True)
@@ -58,42 +59,28 @@ def check_samples(
         raise DataError("no class has two samples, so none can be held out; collect more")
 
 
-def rows_among(rows: NDArray[Any], others: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which of `rows` (n, features) stand bit for bit in `others` (m, features): bool (n,)."""
-    known = {row.tobytes() for row in others}
-    return np.array([row.tobytes() in known for row in rows], np.bool_)
-
-
 @dataclass(frozen=True)
 class SplitSamples:
-    """Embedding codes (n, features) and labels (n,) with the rows of two disjoint parts."""
+    """Samples in two disjoint parts.
 
-    codes: NDArray[Any]
+    Attributes:
+        at: int64 (n,), rows of the table of embeddings.
+        labels: int64 (n,).
+        train: int64 (k,), which of the n are trained on.
+        holdout: int64 (m,), which stop the training and judge it.
+    """
+
+    at: NDArray[np.int64]
     labels: NDArray[np.int64]
-    train_rows: NDArray[np.int64]
-    holdout_rows: NDArray[np.int64]
-
-    @property
-    def train(self) -> Part:
-        """What training sees."""
-        return self.codes[self.train_rows], self.labels[self.train_rows]
-
-    @property
-    def holdout(self) -> Part:
-        """What stops it and what judges it."""
-        return self.codes[self.holdout_rows], self.labels[self.holdout_rows]
+    train: NDArray[np.int64]
+    holdout: NDArray[np.int64]
 
 
 def split_samples(
-    codes: NDArray[Any], labels: NDArray[np.int64], share: float, rng: np.random.Generator
+    at: NDArray[np.int64], labels: NDArray[np.int64], share: float, rng: np.random.Generator
 ) -> SplitSamples:
     """Hold out about `share` of each class; no samples give two empty parts."""
     if len(labels) == 0:
         none = np.empty(0, np.int64)
-        return SplitSamples(codes, labels, none, none)
-    return SplitSamples(codes, labels, *stratified_split(labels, share, rng))
-
-
-def join(first: Part, second: Part) -> Part:
-    """One part after the other."""
-    return np.concatenate([first[0], second[0]]), np.concatenate([first[1], second[1]])
+        return SplitSamples(at, labels, none, none)
+    return SplitSamples(at, labels, *stratified_split(labels, share, rng))

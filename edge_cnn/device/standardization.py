@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_cnn.device.embedding_store import CodeTable
 from edge_cnn.device.softmax_head import SoftmaxHead
 
 FLOOR = 0.1
 """Smallest scale, as a share of the root mean square one: a feature that fires once in a hundred samples must not be
 blown up, its weight would take the whole int8 range."""
 
-BLOCK_ROWS = 256
+BLOCK_VALUES = 2**16
+"""Embedding values that are widened to float64 at once, 512 kB."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,13 @@ class Standardization:
         return SoftmaxHead(weights - weights.mean(axis=0), bias - bias.mean())
 
 
+def block_rows(width: int) -> int:
+    """Rows of so many values that are worked on at once."""
+    return max(BLOCK_VALUES // width, 1)
+
+
 def fit_standardization(
-    embeddings: NDArray[Any], to_real: Callable[[NDArray[Any]], NDArray[Any]] | None = None
+    embeddings: CodeTable, to_real: Callable[[NDArray[Any]], NDArray[Any]] | None = None
 ) -> Standardization:
     """Mean and standard deviation of each column of (n, features), the latter with a floor.
 
@@ -63,8 +70,9 @@ def fit_standardization(
     """
     count, width = embeddings.shape
     mean, squares = np.zeros(width), np.zeros(width)
-    for start in range(0, count, BLOCK_ROWS):
-        block = embeddings[start : start + BLOCK_ROWS]
+    step = block_rows(width)
+    for start in range(0, count, step):
+        block: NDArray[Any] = embeddings[start : start + step]
         real = (block if to_real is None else to_real(block)).astype(np.float64)
         # Chan, Golub and LeVeque 1979: no difference of large sums.
         shift = real.mean(axis=0) - mean

@@ -6,17 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.bundle import Bundle
 from edge_cnn.core.preprocessing import Preprocessing
-from edge_cnn.core.quantization import dequantize
 from edge_cnn.core.samples import GoldenSamples, ReplaySamples
 from edge_cnn.core.tolerance import default_tolerances
 from edge_cnn.device.classifier import Classifier
 from edge_cnn.device.embedding import Embedder
-from edge_cnn.device.finetune_samples import rows_among
 from edge_cnn.device.head_surgery import split_head
 from edge_cnn.device.model_input import to_model_input
 from edge_cnn.device.runtimes import open_runtime, reference_runtime
@@ -24,16 +21,6 @@ from edge_cnn.device.softmax_head import SoftmaxHead, softmax
 
 NEW_REPLAY_PER_CLASS = 30
 """New embeddings a class that a tuned bundle keeps for the next fine-tuning."""
-
-
-def file_logits(artifact: Artifact, classifier: Classifier, images: NDArray[Any]) -> NDArray[np.float32]:
-    """Logits (n, classes) that `artifact` itself computes, in the classifier's runtime, as real values."""
-    split = split_head(artifact)
-    runtime = open_runtime(split.logits_view, classifier.runtime.name, threads=classifier.threads)
-    (output,) = runtime.run((classifier.encode(images),))
-    output = output.reshape(len(images), -1)
-    quantization = split.info.logits.quantization
-    return output.astype(np.float32) if quantization is None else dequantize(output, quantization)
 
 
 def reopen_tuned(
@@ -54,7 +41,7 @@ def reopen_tuned(
         merged: its artifact with the new head.
         head: the new head, for raw real embeddings.
         embedder: the backbone, which fine-tuning left alone.
-        new: labels and embedding codes of the training samples.
+        new: labels and embedding codes of training samples to keep, at most `NEW_REPLAY_PER_CLASS` a class.
         provenance: what the manifest tells of this fine-tuning.
     """
     runtime = open_runtime(merged, classifier.runtime.name, threads=classifier.threads)
@@ -123,14 +110,14 @@ def _tuned_bundle(
 
 
 def _extended(stored: ReplaySamples | None, name: str, new: ReplaySamples) -> ReplaySamples:
-    """Stored embeddings plus the first few new ones of each class."""
-    rows = np.concatenate(
-        [np.flatnonzero(new.labels == label)[:NEW_REPLAY_PER_CLASS] for label in np.unique(new.labels)]
+    """Stored embeddings and the new ones that are not among them."""
+    if stored is None or name not in stored.embeddings:
+        return new
+    labels, codes = new.labels, new.embeddings[name]
+    # A sample that was tuned with before is there already.
+    known = {row.tobytes() for row in stored.embeddings[name]}
+    fresh = np.array([row.tobytes() not in known for row in codes], np.bool_)
+    return ReplaySamples(
+        np.concatenate([stored.labels, labels[fresh]]),
+        {name: np.concatenate([stored.embeddings[name], codes[fresh]])},
     )
-    labels, codes = new.labels[rows], new.embeddings[name][rows]
-    if stored is not None and name in stored.embeddings:
-        # A sample that was tuned with before is there already.
-        fresh = ~rows_among(codes, stored.embeddings[name])
-        labels = np.concatenate([stored.labels, labels[fresh]])
-        codes = np.concatenate([stored.embeddings[name], codes[fresh]])
-    return ReplaySamples(labels, {name: codes})

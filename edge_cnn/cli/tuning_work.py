@@ -1,0 +1,141 @@
+"""`--resume`, `--cache`, `--memory`, `--log` and `--reproduce`: what a fine-tuning keeps beside its result."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from edge_cnn.cli.console import PATH, Console
+from edge_cnn.cli.output_path import check_apart, check_file
+from edge_cnn.core.atomic_file import write_atomically
+from edge_cnn.core.errors import InputError
+from edge_cnn.device.classifier import Classifier
+from edge_cnn.device.finetune_log import check_origin, config_of, read_log
+from edge_cnn.device.finetune_result import FinetuneConfig, FinetuneResult
+from edge_cnn.device.finetune_work import SUFFIX, FinetuneWork
+
+MEGABYTE = 2**20
+
+IN_LOG = (
+    "holdout",
+    "memory",
+    "optimizer",
+    "l2",
+    "balance",
+    "label_smoothing",
+    "epochs",
+    "patience",
+    "batch_size",
+    "learning_rate",
+    "momentum",
+    "classes",
+    "add_classes",
+    "keep_classes",
+    "seed",
+)
+"""Parameters of the command that --reproduce takes from the log."""
+
+
+@dataclass(frozen=True)
+class TuningWork:
+    """What the five options say.
+
+    Attributes:
+        resume: go on with what was interrupted.
+        cache: file that keeps embeddings, None for the work folder.
+        memory: bytes.
+        log: file to write the log to.
+        reproduce: the log to do again, with its path.
+    """
+
+    resume: bool
+    cache: Path | None
+    memory: int
+    log: Path | None
+    reproduce: dict[str, Any] | None
+
+    def check_paths(self, files: dict[str, Path | None]) -> None:
+        """Raises: InputError: a file cannot be written, or would be written over one of `files` (option -> path)."""
+        if self.log is not None:
+            check_file(self.log, option="--log")
+        if self.cache is not None:
+            check_file(self.cache, option="--cache")
+        check_apart(files | {"--log": self.log, "--cache": self.cache})
+
+    def config(self, asked: FinetuneConfig, classifier: Classifier) -> FinetuneConfig:
+        """The settings that count. Raises: InputError: the log to reproduce is of another model or machine."""
+        if self.reproduce is None:
+            return asked
+        check_origin(self.reproduce, classifier)
+        return config_of(self.reproduce)
+
+    @contextlib.contextmanager
+    def folder(self, out: Path, console: Console) -> Generator[FinetuneWork]:
+        """The work folder beside `out` while it is tuned; an interrupt leaves it, and says how to go on."""
+        place = out.with_name(out.name + SUFFIX)
+        if self.resume and not place.exists():
+            console.note("nothing was interrupted here, so it starts from the beginning")
+        try:
+            with FinetuneWork(place, resume=self.resume, cache=self.cache) as work:
+                yield work
+        except KeyboardInterrupt:
+            console.note(f"interrupted; the same command with --resume goes on, what is done lies in {place}")
+            raise
+
+    def write_log(self, result: FinetuneResult) -> None:
+        """Write the log, where one was asked for. Raises: InputError: it cannot be written."""
+        if self.log is not None:
+            write_atomically(self.log, json.dumps(result.log, indent=1, sort_keys=True).encode() + b"\n")
+
+
+def work_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the five options; the command takes them together as `work`."""
+
+    @functools.wraps(command)
+    def wrapped(
+        *args: Any,
+        resume: bool,
+        cache: Path | None,
+        memory: float,
+        log: Path | None,
+        reproduce: Path | None,
+        **kwargs: Any,
+    ) -> Any:
+        told = None
+        if reproduce is not None:
+            _refuse_given()
+            told = read_log(reproduce)
+        return command(*args, work=TuningWork(resume, cache, int(memory * MEGABYTE), log, told), **kwargs)
+
+    options = (
+        click.option("--resume", is_flag=True, help="Go on where the same command was interrupted."),
+        click.option("--cache", type=PATH, help="Keep embeddings in this file, for the next run with these samples."),
+        click.option(
+            "--memory",
+            type=float,
+            default=32,
+            show_default=True,
+            help="MB for images, embeddings and training, above the runtime; 8 or more.",
+        ),
+        click.option("--log", type=PATH, help="Write a log that --reproduce does again, to the same bytes."),
+        click.option("--reproduce", type=PATH, help="Take seed and settings from this log; fail on other bytes."),
+    )
+    for option in reversed(options):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def _refuse_given() -> None:
+    """Raises: InputError: an option was given whose value is the log's."""
+    context = click.get_current_context()
+    for name in IN_LOG:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise InputError(f"--reproduce takes --{name.replace('_', '-')} from the log; leave it out")

@@ -1,0 +1,125 @@
+"""The log of a fine-tuning: what went in and what came out, so that it can be done again to the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_cnn import __version__
+from edge_cnn.core.artifact import Artifact
+from edge_cnn.core.errors import CheckFailedError, InputError
+from edge_cnn.device.classifier import Classifier
+from edge_cnn.device.finetune_data import FinetuneData, origin_of
+from edge_cnn.device.finetune_result import FinetuneConfig, FinetuneResult
+from edge_cnn.device.head_training import TrainedHead, TrainingConfig
+from edge_cnn.device.linear_probe import PredictedGain
+from edge_cnn.device.optimizers.optimizer import OptimizerSettings
+from edge_cnn.device.softmax_head import SoftmaxHead
+
+SCHEMA = 1
+MAX_BYTES = 2**26
+
+NAMES = {
+    "artifact": "model file",
+    "runtime": "runtime",
+    "kernels": "kernels",
+    "machine": "kind of processor",
+    "preprocessing": "input range",
+}
+
+
+def log_of(
+    origin: dict[str, Any],
+    config: FinetuneConfig,
+    class_names: Sequence[str] | None,
+    data: FinetuneData,
+    trained: TrainedHead,
+    predicted: PredictedGain,
+    head: SoftmaxHead,
+    merged: Artifact,
+) -> dict[str, Any]:
+    """JSON values: what went in, the way, and hashes of what came out."""
+    return {
+        "schema": SCHEMA,
+        "edge_cnn": __version__,
+        "origin": origin,
+        "config": asdict(config),
+        "class_names": None if class_names is None else list(class_names),
+        "data": {"samples": len(data.rows), "sha256": data.sha256, "replay_sha256": data.replay_sha256},
+        "holdout": [int(row) for row in np.sort(data.rows[data.new.holdout])],
+        "predicted": asdict(predicted),
+        "optimizer": trained.optimizer,
+        "learning_rate": trained.learning_rate,
+        "steps": trained.steps,
+        "history": [[done.loss, done.holdout_loss, done.holdout_accuracy] for done in trained.history],
+        "head_sha256": _head_hash(head),
+        "artifact_sha256": merged.sha256,
+    }
+
+
+def read_log(path: Path) -> dict[str, Any]:
+    """What `finetune --log` wrote. Raises: InputError: it cannot be read, or is no log of a version known here."""
+    try:
+        with path.open("rb") as file:
+            log: Any = json.loads(file.read(MAX_BYTES))
+    except OSError as error:
+        raise InputError(f"cannot read the log {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"{path} is no log of a fine-tuning: {error}") from error
+    if not isinstance(log, dict) or "head_sha256" not in log:
+        raise InputError(f"{path} is no log of a fine-tuning; give what 'finetune --log FILE' wrote")
+    if log.get("schema") != SCHEMA:
+        raise InputError(
+            f"{path} is a log of schema {log.get('schema')}, not {SCHEMA}; use the edge_cnn that wrote it"
+        )
+    return log
+
+
+def config_of(log: dict[str, Any]) -> FinetuneConfig:
+    """The settings of a run. Raises: InputError: the log lacks some, or they make no sense."""
+    try:
+        told: dict[str, Any] = dict(log["config"])
+        training: dict[str, Any] = dict(told.pop("training"))
+        settings = OptimizerSettings(**training.pop("settings"))
+        return FinetuneConfig(**told, training=TrainingConfig(**training, settings=settings))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"the log's settings are damaged: {error}; give another log") from error
+
+
+def check_origin(log: dict[str, Any], classifier: Classifier) -> None:
+    """Raises: InputError: another model file, runtime or machine than the log's, so that other bytes would come out."""
+    now = origin_of(classifier)
+    for name, value in now.items():
+        was = log.get("origin", {}).get(name)
+        if was != value:
+            raise InputError(
+                f"the log was made with another {NAMES[name]}: {was}, here it is {value}; use the same, or tune anew"
+            )
+
+
+def check_reproduced(log: dict[str, Any], result: FinetuneResult) -> None:
+    """Raises: InputError: the samples are others. CheckFailedError: the bytes are."""
+    now = result.log
+    if log.get("data") != now["data"]:
+        raise InputError(
+            f"the samples are not those of the log ({log.get('data')} then, {now['data']} now); give the same --data "
+            "and --replay"
+        )
+    for name in ("head_sha256", "artifact_sha256"):
+        if log.get(name) != now[name]:
+            raise CheckFailedError(
+                f"other bytes than the log's came out: {name} {now[name][:12]}..., not {str(log.get(name))[:12]}...; nothing "
+                f"was saved; the log is of edge_cnn {log.get('edge_cnn')}, and numpy's kernels depend on the processor"
+            )
+
+
+def _head_hash(head: SoftmaxHead) -> str:
+    digest = hashlib.sha256(np.ascontiguousarray(head.weights, "<f8").tobytes())
+    digest.update(np.ascontiguousarray(head.bias, "<f8").tobytes())
+    return digest.hexdigest()

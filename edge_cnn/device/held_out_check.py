@@ -1,0 +1,93 @@
+"""What the two files themselves answer to the held-out samples, which are read once more for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_cnn.core.errors import DataError
+from edge_cnn.core.quantization import dequantize
+from edge_cnn.device.classifier import Classifier
+from edge_cnn.device.embedding import Embedder
+from edge_cnn.device.embedding_store import CodeView
+from edge_cnn.device.finetune_data import FinetuneData
+from edge_cnn.device.finetune_result import HeldOutAnswers
+from edge_cnn.device.head_quantization import LOGITS_FLOOR
+from edge_cnn.device.head_surgery import split_head
+from edge_cnn.device.runtimes import open_runtime
+from edge_cnn.device.sample_source import SampleSource
+from edge_cnn.device.softmax_head import SoftmaxHead
+
+
+@dataclass(frozen=True)
+class HeldOutCheck:
+    """The tuned file against the one before, and against the head that it was made of.
+
+    Attributes:
+        answers: of both files.
+        float_head_accuracy: of the head in real values.
+        max_logit_error: largest difference between its logits and the file's, of those above `LOGITS_FLOOR`.
+    """
+
+    answers: HeldOutAnswers
+    float_head_accuracy: float
+    max_logit_error: float
+
+
+def check_held_out(
+    before: Classifier,
+    tuned: Classifier,
+    head: SoftmaxHead,
+    embedder: Embedder,
+    samples: SampleSource,
+    data: FinetuneData,
+    batch: int,
+) -> HeldOutCheck:
+    """Run both files on the held-out new samples, some at a time.
+
+    Args:
+        before, tuned: the two classifiers.
+        head: what was written into the second, for raw embeddings.
+        embedder: the backbone of both.
+        samples: the source.
+        data: which of them are held out, and their embeddings.
+        batch: images at once.
+
+    Raises:
+        DataError: an image cannot be read any more.
+    """
+    rows = data.rows[data.new.holdout]
+    codes, labels = data.new_holdout()
+    split = split_head(tuned.artifact)
+    view = open_runtime(split.logits_view, tuned.runtime.name, threads=tuned.threads)
+    quantization = split.info.logits.quantization
+    answers: tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]] = ([], [])
+    error, right = 0.0, 0
+    for start in range(0, len(rows), batch):
+        where = slice(start, start + batch)
+        images, read = samples.read(rows[where])
+        if len(read) != len(rows[where]):
+            raise DataError("images have gone or changed while the model was tuned with them; start again")
+        for found, opened in zip(answers, (before, tuned), strict=True):
+            found.append(opened.predict(images).indices)
+        (output,) = view.run((tuned.encode(images),))
+        output = output.reshape(len(images), -1)
+        logits = output.astype(np.float32) if quantization is None else dequantize(output, quantization)
+        meant = head.logits(embedder.to_real(codes[where]))
+        right += int(np.count_nonzero(meant.argmax(axis=1) == labels[where]))
+        moved = np.maximum(logits, LOGITS_FLOOR) - np.maximum(meant, LOGITS_FLOOR)
+        error = max(error, float(np.abs(moved).max()))
+    found = HeldOutAnswers(rows, labels, *(np.concatenate(answer) for answer in answers))
+    return HeldOutCheck(found, right / len(rows), error)
+
+
+def file_accuracy(head: SoftmaxHead, codes: CodeView, labels: NDArray[np.int64], embedder: Embedder) -> float | None:
+    """Share of embeddings that a head, as the file's codes represent it, answers right; None without any."""
+    if not len(labels):
+        return None
+    right = 0
+    for start, real in embedder.real_blocks(codes):
+        right += int(np.count_nonzero(head.logits(real).argmax(axis=1) == labels[start : start + len(real)]))
+    return right / len(labels)
