@@ -143,6 +143,7 @@ def finetune(
         optimizer=optimizer,
         steps=trained.steps,
         history=trained.history,
+        ended=trained.ended,
     )
 
 
