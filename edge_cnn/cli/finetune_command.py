@@ -229,6 +229,7 @@ def _summary(result: FinetuneResult, out: Path) -> str:
     gap = f"loss at most {bound:.3g} nats above its minimum" if bound < 1 else "no useful bound on the loss"
     return (
         table(["accuracy", "before", "after"], rows)
-        + f"\n{len(result.order['holdout'])} new samples were held out; {result.steps} steps, {gap}; writing into the "
-        f"file moved no held-out logit by more than {result.certificate.max_logit_error:.3g}; {ending}"
+        + f"\n{len(result.order['holdout'])} new samples were held out; {result.steps} steps (ended: {result.ended}), "
+        f"{gap}; writing into the file moved no held-out logit by more than {result.certificate.max_logit_error:.3g}; "
+        f"{ending}"
     )

@@ -75,9 +75,7 @@ def read_log(path: Path) -> dict[str, Any]:
     if not isinstance(log, dict) or "head_sha256" not in log:
         raise InputError(f"{path} is no log of a fine-tuning; give what 'finetune --log FILE' wrote")
     if log.get("schema") != SCHEMA:
-        raise InputError(
-            f"{path} is a log of schema {log.get('schema')}, not {SCHEMA}; use the edge_cnn that wrote it"
-        )
+        raise InputError(f"{path} is a log of schema {log.get('schema')}, not {SCHEMA}; use the edge_cnn that wrote it")
     return log
 
 

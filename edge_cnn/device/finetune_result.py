@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edge_cnn.core.errors import AccuracyDropError, DataError
 from edge_cnn.device.certificate import Certificate
 from edge_cnn.device.classifier import Classifier
-from edge_cnn.device.head_training import EpochLoss, TrainingConfig
+from edge_cnn.device.head_training import Ended, EpochLoss, TrainingConfig
 from edge_cnn.device.linear_probe import PredictedGain
 from edge_cnn.device.memory_budget import check_memory
 from edge_cnn.device.softmax_head import SoftmaxHead
@@ -92,6 +92,7 @@ class FinetuneResult:
         optimizer: name and settings.
         steps: gradient steps taken.
         history: losses by epoch.
+        ended: why training went no further.
         log: JSON values that reproduce the run (`finetune_log`).
     """
 
@@ -108,6 +109,7 @@ class FinetuneResult:
     optimizer: dict[str, Any]
     steps: int
     history: tuple[EpochLoss, ...]
+    ended: Ended
     log: dict[str, Any]
 
     @property
@@ -135,6 +137,7 @@ class FinetuneResult:
             "optimizer": self.optimizer["name"],
             "optimizer_settings": {key: value for key, value in self.optimizer.items() if key != "name"},
             "steps": self.steps,
+            "ended": str(self.ended),
             "certificate": {
                 "loss_gap_bound": self.certificate.loss_gap_bound,
                 "max_logit_error": self.certificate.max_logit_error,

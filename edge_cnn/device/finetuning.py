@@ -219,6 +219,7 @@ def finetune_samples(
         optimizer=optimizer,
         steps=trained.steps,
         history=trained.history,
+        ended=trained.ended,
         log=log_of(origin, config, class_names, data, trained, predicted, head, merged),
     )
 

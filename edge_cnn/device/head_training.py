@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,10 +15,11 @@ from edge_cnn.core.errors import InputError
 from edge_cnn.device.blas_threads import one_blas_thread
 from edge_cnn.device.embedding_rows import EmbeddingRows
 from edge_cnn.device.head_problem import HeadProblem, Parameters, loss_and_accuracy
-from edge_cnn.device.optimizers.optimizer import OptimizerSettings
-from edge_cnn.device.optimizers.table import AUTO, OPTIMIZERS, check_name, choose_optimizer
+from edge_cnn.device.optimizers.optimizer import OptimizerSettings, State
+from edge_cnn.device.optimizers.table import AUTO, OPTIMIZERS, QUASI_NEWTON, check_name, choose_optimizer
 from edge_cnn.device.softmax_head import SoftmaxHead
 from edge_cnn.device.temperature import trusted_share
+from edge_cnn.device.training_progress import EpochLoss, TrainingProgress, resume
 
 
 @dataclass(frozen=True)
@@ -51,16 +54,19 @@ class TrainingConfig:
         for name, fine, wanted in checks:
             if not fine:
                 raise InputError(f"fine-tuning: {name} must be {wanted}; change it")
+        if self.optimizer == QUASI_NEWTON and self.settings.learning_rate is not None:
+            raise InputError(
+                f"fine-tuning: {QUASI_NEWTON} finds its steps itself, got a learning rate of "
+                f"{self.settings.learning_rate:g}; leave it out, or choose another optimizer"
+            )
 
 
-@dataclass(frozen=True)
-class EpochLoss:
-    """One pass: number from 1, training loss with L2; cross-entropy and accuracy of held-out data, NaN without any."""
+class Ended(StrEnum):
+    """Why training ended, in words."""
 
-    epoch: int
-    loss: float
-    holdout_loss: float
-    holdout_accuracy: float
+    OPTIMUM = "at the optimum"
+    PATIENCE = "held-out loss stopped falling"
+    PASSES = "number of passes"
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,7 @@ class TrainedHead:
         steps: gradient steps taken.
         learning_rate: of the first step.
         history: one entry a pass.
+        ended: why it went no further.
     """
 
     parameters: Parameters
@@ -81,6 +88,7 @@ class TrainedHead:
     steps: int
     learning_rate: float
     history: tuple[EpochLoss, ...]
+    ended: Ended
 
     @property
     def head(self) -> SoftmaxHead:
@@ -95,6 +103,9 @@ def train_head(
     rng: np.random.Generator,
     holdout: tuple[EmbeddingRows, NDArray[np.int64]] | None = None,
     on_epoch: Callable[[EpochLoss], None] = lambda _: None,
+    *,
+    resumed: State | None = None,
+    on_pass: Callable[[Callable[[], State]], None] = lambda _: None,
 ) -> TrainedHead:
     """Descend from `start`; numpy's BLAS works on one thread meanwhile.
 
@@ -105,36 +116,39 @@ def train_head(
         rng: source of the sample order; the same state gives the same head.
         holdout: rows and labels for early stopping.
         on_epoch: told of each pass.
+        resumed: a state that `on_pass` could have had from a run with the same other arguments: training goes on from
+            there, to the very bits that the run would have ended with. `rng` is put where it was.
+        on_pass: given, after each pass, a function that copies the state; while `on_pass` runs it may be called.
 
     Raises:
-        InputError: no samples, or the loss is no longer finite.
+        InputError: no samples, the loss is no longer finite, or `resumed` is of another training.
     """
     if problem.samples == 0:
         raise InputError("fine-tuning needs at least one training sample; give more data")
-    name = choose_optimizer(config.optimizer, problem, config.settings)
-    last = best = start.astype(np.float32)
-    best_loss, stale, steps, rate = np.inf, 0, 0, 0.0
-    history: list[EpochLoss] = []
+    settings, patience = config.settings, config.patience
+    name = choose_optimizer(config.optimizer, problem, settings)
+    # One layout for all: the last bits of a product may depend on it, and a saved array has this one.
+    first = start.astype(np.float32, order="C")
+    progress, descent = TrainingProgress(name, first, first), None
+    if resumed is not None:
+        progress, descent = resume(resumed, name, start.shape, rng)
+
+    def stopped_falling() -> bool:
+        return patience is not None and progress.stale >= patience
+
     with one_blas_thread():
-        for number, done in enumerate(OPTIMIZERS[name](problem, start, config.settings, rng), 1):
-            steps = done.steps
-            rate = done.learning_rate if number == 1 else rate
-            watched, right = loss_and_accuracy(*holdout, done.parameters) if holdout else (float("nan"), float("nan"))
-            history.append(EpochLoss(number, done.loss, watched, right))
-            on_epoch(history[-1])
-            last = done.parameters
-            if holdout is None:
-                continue
-            if watched < best_loss:
-                best, best_loss, stale = done.parameters, watched, 0
-            else:
-                stale += 1
-                if config.patience is not None and stale >= config.patience:
-                    break
+        passes = OPTIMIZERS[name](problem, first, settings, rng, descent)
+        while not stopped_falling() and (done := next(passes, None)) is not None:
+            watched = loss_and_accuracy(*holdout, done.parameters) if holdout else None
+            on_epoch(progress.add(done, watched))
+            on_pass(partial(progress.state, done.state, rng))
+    if stopped_falling():
+        ended = Ended.PATIENCE
+    else:
+        ended = Ended.PASSES if len(progress.history) == settings.passes else Ended.OPTIMUM
     # Cut short, on the held-out samples or by the number of passes, it is those samples that tell the best one.
-    unfinished = len(history) == config.settings.passes or (config.patience is not None and stale >= config.patience)
-    found = best if holdout is not None and unfinished else last
-    return TrainedHead(found, name, steps, rate, tuple(history))
+    found = progress.last if holdout is None or ended == Ended.OPTIMUM else progress.best
+    return TrainedHead(found, name, progress.steps, progress.learning_rate, tuple(progress.history), ended)
 
 
 def pose_problem(

@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ def test_the_tuned_file_has_the_format_of_its_name_and_the_promised_accuracy(
     assert document["after"]["holdout_accuracy"] > document["before"]["holdout_accuracy"]
     assert set(document["certificate"]) == {"loss_gap_bound", "max_logit_error"}
     assert document["seed"] == 0
+    assert document["ended"] in {"at the optimum", "held-out loss stopped falling"}
     rows = document["order"]["holdout"]
     data = np.load(inverted)
     answers = open_classifier(out).predict(data["x"][rows]).indices
@@ -63,6 +65,7 @@ def test_text_output_is_a_table_of_before_and_after(bundle_path, inverted, tmp_p
     captured = capsys.readouterr()
     assert "held-out new samples" in captured.out
     assert f"saved {out}" in captured.out
+    assert re.search(r"\d+ steps \(ended: (at the optimum|held-out loss stopped falling)\), loss", captured.out)
     assert "left out of the new bundle" in captured.err
 
 
@@ -74,6 +77,10 @@ def test_text_output_is_a_table_of_before_and_after(bundle_path, inverted, tmp_p
         ({"--data": "none"}, "no data at none"),
         ({"--holdout": "1.5"}, "between 0 and 1"),
         ({"--learning-rate": "-1"}, "learning rate must be positive"),
+        (
+            {"--learning-rate": "0.1", "--optimizer": "quasi-newton"},
+            "finds its steps itself, got a learning rate of 0.1;",
+        ),
         ({"--replay": "none"}, "no data at none"),
     ],
 )

@@ -126,6 +126,14 @@ def test_impossible_settings_are_refused(bad):
         TrainingConfig(**{**bad, "settings": OptimizerSettings(**bad.get("settings", {}))})
 
 
+@pytest.mark.parametrize("name", ["auto", "sgd", "accelerated"])
+def test_a_learning_rate_is_taken_by_all_but_the_optimizer_that_would_not_use_it(name):
+    settings = OptimizerSettings(learning_rate=0.1)
+    assert TrainingConfig(name, settings).settings.learning_rate == 0.1
+    with pytest.raises(InputError, match=r"got a learning rate of 0\.1; leave it out, or choose another optimizer"):
+        TrainingConfig("quasi-newton", settings)
+
+
 def test_no_samples_are_refused():
     zero = np.zeros((2, 4), np.float32)
     posed = HeadProblem(dense_rows(np.empty((0, 3))), np.empty(0, np.int64), zero, 1e-3)

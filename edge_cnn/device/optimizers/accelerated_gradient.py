@@ -14,20 +14,41 @@ import numpy as np
 
 from edge_cnn.device.head_problem import HeadProblem, Parameters
 from edge_cnn.device.optimizers.curvature import check_progress, smoothness
-from edge_cnn.device.optimizers.optimizer import OptimizerSettings, Pass
+from edge_cnn.device.optimizers.optimizer import OptimizerSettings, Pass, State, array_of, count_of, number_of
 
 
 def accelerated_descent(
-    problem: HeadProblem, start: Parameters, settings: OptimizerSettings, rng: np.random.Generator
+    problem: HeadProblem,
+    start: Parameters,
+    settings: OptimizerSettings,
+    rng: np.random.Generator,
+    resumed: State | None = None,
 ) -> Iterator[Pass]:
     """One pass is one step; nothing in it is random."""
     del rng
-    curvature = smoothness(problem)
+    curvature = smoothness(problem) if resumed is None else number_of(resumed, "curvature")
     rate = settings.learning_rate or 1.0 / curvature
     largest_stable = 2.0 / curvature
     here, ahead, momentum = start.astype(np.float32), start.astype(np.float32), 1.0
-    first_loss = np.inf
-    for step in range(1, settings.passes + 1):
+    step, first_loss, near = 0, np.inf, False
+    if resumed is not None:
+        here, ahead = (array_of(resumed, name, start.shape) for name in ("here", "ahead"))
+        momentum, first_loss = (number_of(resumed, name) for name in ("momentum", "first_loss"))
+        step, near = count_of(resumed, "step"), bool(count_of(resumed, "near", 1))
+
+    def state() -> State:
+        return {
+            "curvature": np.array(curvature, np.float64),
+            "here": here.copy(),
+            "ahead": ahead.copy(),
+            "momentum": np.array(momentum, np.float64),
+            "step": np.array(step, np.int64),
+            "first_loss": np.array(first_loss, np.float64),
+            "near": np.array(near, np.int64),
+        }
+
+    while step < settings.passes and not near:
+        step += 1
         with np.errstate(over="ignore", invalid="ignore"):
             loss, gradient = problem.value_and_gradient(ahead)
         first_loss = min(first_loss, loss) if step > 1 else loss
@@ -39,6 +60,5 @@ def accelerated_descent(
         ahead = moved.copy()
         ahead += (momentum - 1.0) / following * (moved - here)
         here, momentum = moved, following
-        yield Pass(here, loss, step, rate)
-        if float(np.vdot(gradient, gradient)) / (2.0 * problem.l2) <= settings.tolerance * loss:
-            return
+        near = float(np.vdot(gradient, gradient)) / (2.0 * problem.l2) <= settings.tolerance * loss
+        yield Pass(here, loss, step, rate, state)

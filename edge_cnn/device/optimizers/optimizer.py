@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_cnn.core.errors import InputError
 from edge_cnn.device.head_problem import HeadProblem, Parameters
+
+State = dict[str, NDArray[Any]]
+"""What a descent carries from one pass to the next, numbers as arrays of no dimensions: `numpy.savez` keeps it."""
 
 
 @dataclass(frozen=True)
@@ -55,19 +59,55 @@ class Pass:
         loss: the problem's loss there, or for mini-batches its mean over the steps of the pass.
         steps: taken so far.
         learning_rate: of the first step.
+        state: copies what the next pass needs; to be called before that one begins, or not at all.
     """
 
     parameters: Parameters
     loss: float
     steps: int
     learning_rate: float
+    state: Callable[[], State]
 
 
 class Optimizer(Protocol):
     """A descent from `start`; it yields after each pass and ends by itself where there is nothing left to gain."""
 
     def __call__(
-        self, problem: HeadProblem, start: Parameters, settings: OptimizerSettings, rng: np.random.Generator
+        self,
+        problem: HeadProblem,
+        start: Parameters,
+        settings: OptimizerSettings,
+        rng: np.random.Generator,
+        resumed: State | None = None,
     ) -> Iterator[Pass]:
-        """Raises: InputError: the loss grows without bound."""
+        """From a pass's state on, with the same problem and settings and an `rng` that has come as far, it goes on with
+        the very bits that the passes after that one would have had.
+
+        Raises:
+            InputError: the loss grows without bound, or `resumed` is not of such a descent.
+        """
         ...
+
+
+def array_of(state: State, name: str, shape: tuple[int, ...], dtype: type[np.generic] = np.float32) -> NDArray[Any]:
+    """A copy of an array of a state. Raises: InputError: it is not there, or not of that shape and type."""
+    found = state.get(name)
+    if found is None or found.shape != shape or found.dtype != dtype:
+        got = "missing" if found is None else f"{found.dtype} {found.shape}"
+        raise InputError(
+            f"saved training does not fit: {name!r} is {got}, not {np.dtype(dtype)} {shape}; start it anew"
+        )
+    return found.copy()
+
+
+def number_of(state: State, name: str) -> float:
+    """A number of a state. Raises: InputError: it is not there."""
+    return float(array_of(state, name, (), np.float64))
+
+
+def count_of(state: State, name: str, most: float = np.inf) -> int:
+    """A whole number of a state. Raises: InputError: it is not there, or not from 0 to `most`."""
+    count = int(array_of(state, name, (), np.int64))
+    if not 0 <= count <= most:
+        raise InputError(f"saved training does not fit: {name!r} is {count}; start it anew")
+    return count

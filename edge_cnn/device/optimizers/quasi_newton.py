@@ -1,4 +1,4 @@
-"""Quasi-Newton descent: L-BFGS (Nocedal 1980) in the compact form of Byrd, Nocedal and Schnabel (1994).
+"""Quasi-Newton descent: L-BFGS (Nocedal 1980).
 
 Two passes over the embeddings an iteration, one forward and one back: the line search works on logits alone. Where a
 pass is dear, the first iterations see a part of the samples only (Byrd, Chin, Nocedal and Wu 2012): far from the
@@ -7,16 +7,17 @@ optimum the gradient of a few hundred tells the way as well as that of all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_cnn.device.head_problem import HeadProblem, Parameters
+from edge_cnn.device.optimizers.inverse_hessian import InverseHessian
 from edge_cnn.device.optimizers.line_search import LinearPart, line_search
-from edge_cnn.device.optimizers.optimizer import OptimizerSettings, Pass
+from edge_cnn.device.optimizers.optimizer import OptimizerSettings, Pass, State, array_of, count_of, number_of
 
 MOST_PAIRS, LEAST_PAIRS = 10, 3
 """Steps that are remembered, where memory allows and at least."""
@@ -37,21 +38,53 @@ def pairs_that_fit(problem: HeadProblem, memory: int) -> int:
 
 
 def quasi_newton_descent(
-    problem: HeadProblem, start: Parameters, settings: OptimizerSettings, rng: np.random.Generator
+    problem: HeadProblem,
+    start: Parameters,
+    settings: OptimizerSettings,
+    rng: np.random.Generator,
+    resumed: State | None = None,
 ) -> Iterator[Pass]:
-    """One pass is one iteration, or the warm-up; nothing is random, a given learning rate of no use."""
+    """One pass is one iteration, or the warm-up; nothing is random."""
     del rng
-    warm_up: list[Pass] = []
-    if problem.rows.samples >= 2 * WARM_LEAST and problem.rows.samples * problem.rows.width >= LARGE_VALUES:
-        warm_up = list(_descend(_part(problem), start, replace(settings, passes=WARM_ITERATIONS)))
-    if not warm_up:
-        yield from _descend(problem, start, settings)
-        return
-    warmed = warm_up[-1]
-    yield warmed
-    if settings.passes > 1:
-        for done in _descend(problem, warmed.parameters, replace(settings, passes=settings.passes - 1)):
-            yield replace(done, steps=done.steps + warmed.steps)
+    warm_steps = 0
+    if resumed is not None:
+        warm_steps = count_of(resumed, "warm_steps")
+        if count_of(resumed, "step") == 0:
+            start, resumed = array_of(resumed, "parameters", start.shape), None
+    elif problem.rows.samples >= 2 * WARM_LEAST and problem.rows.samples * problem.rows.width >= LARGE_VALUES:
+        warmed = _warm_up(problem, start, settings)
+        if warmed is not None:
+            yield warmed
+            start, warm_steps = warmed.parameters, warmed.steps
+    if warm_steps:
+        if settings.passes == 1:
+            return
+        settings = replace(settings, passes=settings.passes - 1)
+    for done in _descend(problem, start, settings, resumed):
+        yield replace(done, steps=done.steps + warm_steps, state=partial(_with_warm_steps, done.state, warm_steps))
+
+
+def _with_warm_steps(state: Callable[[], State], warm_steps: int) -> State:
+    return state() | {"warm_steps": np.array(warm_steps, np.int64)}
+
+
+def _warm_up(problem: HeadProblem, start: Parameters, settings: OptimizerSettings) -> Pass | None:
+    """A few iterations on a part of the samples as one pass; None where the start is as good as it gets there."""
+    last: Pass | None = None
+    for done in _descend(_part(problem), start, replace(settings, passes=WARM_ITERATIONS)):
+        last = done
+    if last is None:
+        return None
+    steps, parameters = last.steps, last.parameters
+    # Not the inner state: it would keep alive what the part needed.
+    return replace(
+        last,
+        state=lambda: {
+            "warm_steps": np.array(steps, np.int64),
+            "step": np.array(0, np.int64),
+            "parameters": parameters.copy(),
+        },
+    )
 
 
 def _part(problem: HeadProblem) -> HeadProblem:
@@ -67,16 +100,44 @@ def _part(problem: HeadProblem) -> HeadProblem:
     )
 
 
-def _descend(problem: HeadProblem, start: Parameters, settings: OptimizerSettings) -> Iterator[Pass]:
+def _descend(
+    problem: HeadProblem, start: Parameters, settings: OptimizerSettings, resumed: State | None = None
+) -> Iterator[Pass]:
     entropy = problem.cross_entropy
-    history = _History(max(pairs_that_fit(problem, settings.memory), LEAST_PAIRS), problem.anchor.size)
-    parameters = start.astype(np.float32)
-    logits = problem.logits(parameters) if parameters.any() else _zeros(problem)
-    targets = entropy.linear(logits)
-    probabilities, direction_logits = np.empty_like(logits), np.empty(0, np.float32)
-    loss = entropy.normalizer(logits, None, 0.0, probabilities) - targets + problem.penalty(parameters)
+    hessian = InverseHessian(max(pairs_that_fit(problem, settings.memory), LEAST_PAIRS), problem.anchor.size)
     last: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
-    for step in range(1, settings.passes + 1):
+    if resumed is None:
+        step, parameters = 0, start.astype(np.float32)
+        logits = problem.logits(parameters) if parameters.any() else _zeros(problem)
+        targets = entropy.linear(logits)
+        probabilities = np.empty_like(logits)
+        loss = entropy.normalizer(logits, None, 0.0, probabilities) - targets + problem.penalty(parameters)
+    else:
+        step, parameters = count_of(resumed, "step"), array_of(resumed, "parameters", start.shape)
+        # Kept up to date with each step, not computed from the parameters, so their last bits are their own.
+        logits, probabilities = (
+            array_of(resumed, name, (problem.classes, problem.samples)) for name in ("logits", "probabilities")
+        )
+        targets, loss = number_of(resumed, "targets"), number_of(resumed, "loss")
+        last = array_of(resumed, "last_step", (start.size,)), array_of(resumed, "last_gradient", (start.size,))
+        hessian.restore(resumed)
+
+    def state() -> State:
+        assert last is not None
+        return {
+            "step": np.array(step, np.int64),
+            "parameters": parameters.copy(),
+            "logits": logits.copy(),
+            "probabilities": probabilities.copy(),
+            "targets": np.array(targets, np.float64),
+            "loss": np.array(loss, np.float64),
+            "last_step": last[0].copy(),
+            "last_gradient": last[1].copy(),
+        } | hessian.state()
+
+    direction_logits = np.empty(0, np.float32)
+    while step < settings.passes:
+        step += 1
         entropy.to_residual(probabilities)
         gradient = problem.back_project(probabilities)
         moved = parameters - problem.anchor
@@ -85,8 +146,8 @@ def _descend(problem: HeadProblem, start: Parameters, settings: OptimizerSetting
         if float(flat @ flat) / (2.0 * problem.l2) <= settings.tolerance * loss:
             return
         if last is not None:
-            history.remember(last[0], flat - last[1])
-        direction = history.direction(flat)
+            hessian.remember(last[0], flat - last[1])
+        direction = hessian.direction(flat)
         slope = float(direction @ flat)
         if slope >= 0.0:
             return  # float32 can tell no way down any more
@@ -97,7 +158,7 @@ def _descend(problem: HeadProblem, start: Parameters, settings: OptimizerSetting
             problem.l2 * float(moved.ravel() @ direction) - along_targets, problem.l2 * float(direction @ direction)
         )
         length, normalizer = line_search(
-            entropy, logits, direction_logits, linear, slope, 1.0 if history.pairs else None, probabilities
+            entropy, logits, direction_logits, linear, slope, 1.0 if hessian.pairs else None, probabilities
         )
         direction *= np.float32(length)
         parameters = parameters + direction.reshape(parameters.shape)
@@ -106,49 +167,8 @@ def _descend(problem: HeadProblem, start: Parameters, settings: OptimizerSetting
         targets += length * along_targets
         loss = normalizer - targets + problem.penalty(parameters)
         last = direction, flat
-        yield Pass(parameters, loss, step, length)
+        yield Pass(parameters, loss, step, length, state)
 
 
 def _zeros(problem: HeadProblem) -> NDArray[np.float32]:
     return np.zeros((problem.classes, problem.samples), np.float32)
-
-
-class _History:
-    """The last steps s and changes of the gradient y, with their products, and the inverse Hessian that they imply."""
-
-    def __init__(self, most: int, size: int) -> None:
-        self.pairs = 0
-        self._most = most
-        self._steps, self._changes = np.empty((most, size), np.float32), np.empty((most, size), np.float32)
-        self._cross, self._square = np.zeros((most, most)), np.zeros((most, most))
-
-    def remember(self, step: NDArray[np.float32], change: NDArray[np.float32]) -> None:
-        """Add a pair, unless rounding has eaten its curvature; forget the oldest where there is no room."""
-        if float(step @ change) <= 1e-10 * float(change @ change):
-            return
-        if self.pairs == self._most:
-            self._steps[:-1], self._changes[:-1] = self._steps[1:], self._changes[1:]
-            self._cross[:-1, :-1], self._square[:-1, :-1] = self._cross[1:, 1:], self._square[1:, 1:]
-            self.pairs -= 1
-        at, self.pairs = self.pairs, self.pairs + 1
-        self._steps[at], self._changes[at] = step, change
-        self._cross[: at + 1, at] = self._steps[: at + 1] @ change
-        self._square[: at + 1, at] = self._square[at, : at + 1] = self._changes[: at + 1] @ change
-
-    def direction(self, gradient: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Minus the inverse Hessian times the gradient (Byrd et al. 1994, eq. 3.1); minus the gradient at first."""
-        count = self.pairs
-        if count == 0:
-            return -gradient
-        steps, changes = self._steps[:count], self._changes[:count]
-        cross, square = self._cross[:count, :count], self._square[:count, :count]
-        scale = float(cross[-1, -1] / square[-1, -1])
-        upper = np.triu(cross)
-        along_steps: NDArray[Any] = np.linalg.solve(upper, (steps @ gradient).astype(np.float64))
-        middle = (np.diag(np.diag(cross)) + scale * square) @ along_steps
-        along_changes = (changes @ gradient).astype(np.float64)
-        weights: NDArray[Any] = np.linalg.solve(upper.transpose(), middle - scale * along_changes)
-        direction: NDArray[Any] = (scale * along_steps).astype(np.float32) @ changes
-        direction -= np.float32(scale) * gradient
-        direction -= weights.astype(np.float32) @ steps
-        return direction

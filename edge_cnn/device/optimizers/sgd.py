@@ -11,11 +11,15 @@ import numpy as np
 
 from edge_cnn.device.head_problem import HeadProblem, Parameters
 from edge_cnn.device.optimizers.curvature import check_progress, smoothness
-from edge_cnn.device.optimizers.optimizer import OptimizerSettings, Pass
+from edge_cnn.device.optimizers.optimizer import OptimizerSettings, Pass, State, array_of, count_of, number_of
 
 
 def stochastic_descent(
-    problem: HeadProblem, start: Parameters, settings: OptimizerSettings, rng: np.random.Generator
+    problem: HeadProblem,
+    start: Parameters,
+    settings: OptimizerSettings,
+    rng: np.random.Generator,
+    resumed: State | None = None,
 ) -> Iterator[Pass]:
     """One pass is one random order of the samples."""
     curvature = smoothness(problem)
@@ -26,12 +30,27 @@ def stochastic_descent(
     batch = min(settings.batch_size, count)
     total = -(-count // batch) * settings.passes
     parameters, velocity = start.astype(np.float32), np.zeros_like(start, np.float32)
+    done, step, first_loss = 0, 0, np.inf
+    if resumed is not None:
+        parameters, velocity = (array_of(resumed, name, start.shape) for name in ("parameters", "velocity"))
+        done, step = (count_of(resumed, name) for name in ("passes", "step"))
+        first_loss = number_of(resumed, "first_loss")
+
+    def state() -> State:
+        return {
+            "parameters": parameters.copy(),
+            "velocity": velocity.copy(),
+            "passes": np.array(done, np.int64),
+            "step": np.array(step, np.int64),
+            "first_loss": np.array(first_loss, np.float64),
+        }
+
     entropy = problem.cross_entropy
     weights = entropy.shares(slice(None)) * np.float32(count)
     right, spread = 1.0 - problem.smoothing, problem.smoothing / problem.classes
     columns = np.arange(batch)
-    step, first_loss = 0, np.inf
-    for _ in range(settings.passes):
+    while done < settings.passes:
+        done += 1
         order = rng.permutation(count)
         losses = 0.0
         # A diverging run overflows; check_progress says so in words.
@@ -61,4 +80,4 @@ def stochastic_descent(
                 first_loss = min(first_loss, max(loss, 0.0)) if step > 1 else loss
                 check_progress(step, loss, first_loss, rate, largest_stable)
         check_progress(step, float(parameters.sum()), np.inf, rate, largest_stable)
-        yield Pass(parameters.copy(), losses / count + problem.penalty(parameters), step, rate)
+        yield Pass(parameters.copy(), losses / count + problem.penalty(parameters), step, rate, state)

@@ -9,10 +9,10 @@ from edge_cnn.device.optimizers.optimizer import Optimizer, OptimizerSettings
 from edge_cnn.device.optimizers.quasi_newton import LEAST_PAIRS, pairs_that_fit, quasi_newton_descent
 from edge_cnn.device.optimizers.sgd import stochastic_descent
 
-AUTO = "auto"
+AUTO, QUASI_NEWTON = "auto", "quasi-newton"
 
 OPTIMIZERS: dict[str, Optimizer] = {
-    "quasi-newton": quasi_newton_descent,
+    QUASI_NEWTON: quasi_newton_descent,
     "accelerated": accelerated_descent,
     "sgd": stochastic_descent,
 }
@@ -36,4 +36,4 @@ def choose_optimizer(name: str, problem: HeadProblem, settings: OptimizerSetting
         return name
     if problem.samples >= LARGE or settings.learning_rate is not None:
         return "sgd"
-    return "quasi-newton" if pairs_that_fit(problem, settings.memory) >= LEAST_PAIRS else "accelerated"
+    return QUASI_NEWTON if pairs_that_fit(problem, settings.memory) >= LEAST_PAIRS else "accelerated"
