@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from edge_cnn.cli.class_options import WantedClasses, class_options
-from edge_cnn.cli.console import PATH, Console, Progress, common_options, table
+from edge_cnn.cli.console import PATH, Console, common_options, table
+from edge_cnn.cli.finetune_progress import shown
 from edge_cnn.cli.model_options import model_options
 from edge_cnn.cli.output_path import check_file
 from edge_cnn.cli.slot_options import slot_folder
@@ -20,9 +20,8 @@ from edge_cnn.core.errors import InputError
 from edge_cnn.device.classifier import Classifier
 from edge_cnn.device.finetune_log import check_reproduced
 from edge_cnn.device.finetune_result import FinetuneConfig, FinetuneResult
-from edge_cnn.device.finetuning import Listener, finetune_samples
-from edge_cnn.device.head_training import EpochLoss, TrainingConfig
-from edge_cnn.device.linear_probe import PredictedGain
+from edge_cnn.device.finetuning import finetune_samples
+from edge_cnn.device.head_training import TrainingConfig
 from edge_cnn.device.optimizers.optimizer import OptimizerSettings
 from edge_cnn.device.optimizers.table import AUTO, OPTIMIZERS
 from edge_cnn.device.sample_source import SampleSource, open_data
@@ -78,7 +77,6 @@ def command(
     OUT is written only if the held-out accuracy did not go down (else exit status 1); MODEL itself is never touched
     unless OUT names it. Where OUT is a slot, the tuned bundle becomes its next version, checked as 'install' does.
     """
-    del model  # open_model reads it
     slot = slot_folder(out)
     out = slot or out
     settings = OptimizerSettings(passes=epochs, learning_rate=learning_rate, batch_size=batch_size, momentum=momentum)
@@ -91,7 +89,7 @@ def command(
     if slot is None:
         bare = f".{classifier.artifact.format}"
         check_file(out, [SUFFIX, bare] if classifier.bundle is not None else [bare])
-    work.check_paths({"--out": out, "--data": data, "--replay": replay})
+    work.check_paths(out, ("MODEL", model), ("--data", data), ("--replay", replay))
     # Until the command ends, so that nobody else tunes or switches what this one is going to replace.
     writer = click.get_current_context().with_resource(slot_for_tuning(slot, classifier, console)) if slot else None
     skipped: list[Path] = []
@@ -115,51 +113,29 @@ def command(
     old = read(replay) if replay else None
     if old is None and not (classifier.bundle and classifier.bundle.replay):
         console.note("no replay samples: what the model knew before may be forgotten; --replay DATA keeps it")
-    with contextlib.ExitStack() as bars:
-        embedded = bars.enter_context(console.progress("embedding", len(samples) + (len(old) if old else 0)))
-        trained: Progress | None = None
-
-        def on_epoch(epoch: EpochLoss) -> None:
-            nonlocal trained
-            if trained is None:
-                # One bar after the other: two at once overwrite each other.
-                bars.close()
-                trained = bars.enter_context(console.progress("training", epochs))
-            trained(epoch.epoch, f"loss {epoch.loss:.4f} held-out {epoch.holdout_loss:.4f}")
-
-        kept = bars.enter_context(work.folder(slot or out, console))
-        result = finetune_samples(
-            classifier,
-            samples,
-            config=config,
-            replay=old,
-            class_names=names,
-            listener=Listener(
-                on_batch=lambda done, _total: embedded(done),
-                on_remark=console.note,
-                on_predicted=lambda predicted: console.note(_prediction(predicted)),
-                on_epoch=on_epoch,
-            ),
-            work=kept,
-        )
-    if skipped:
-        console.note(f"skipped {len(set(skipped))} unreadable images")
-    if work.reproduce is not None:
-        check_reproduced(work.reproduce, result)
-    work.write_log(result)
-    if result.improved:
-        if writer is not None:
-            install_tuned(writer, result.classifier)
-        else:
-            result.classifier.save(out)
-        _note_dropped(console, classifier)
-        _note_forgetting(console, result)
+    with work.folder(slot or out, console) as kept:
+        with shown(console, len(samples) + (len(old) if old else 0), config.training.settings.passes) as listener:
+            result = finetune_samples(
+                classifier, samples, config=config, replay=old, class_names=names, listener=listener, work=kept
+            )
+        if skipped:
+            console.note(f"skipped {len(set(skipped))} unreadable images")
+        if work.reproduce is not None:
+            check_reproduced(work.reproduce, result)
+        work.write_log(result)
+        if result.improved:
+            if writer is not None:
+                install_tuned(writer, result.classifier)
+            else:
+                result.classifier.save(out)
+            _note_dropped(console, classifier)
+            _note_forgetting(console, result)
     if classifier.bundle is None and "given" in classifier.preprocessing_source:
         console.note("the file cannot say so itself: give the same --input-range whenever you use it")
     document = result.to_json() | {
         "saved": result.improved,
         "out": str(out) if result.improved else None,
-        "skipped": [str(path) for path in skipped],
+        "skipped": sorted({str(path) for path in skipped}),
         "left_out": _left_out(classifier),
         "classes": list(result.classifier.labels),
     }
@@ -178,15 +154,6 @@ def _l2(text: str) -> float | None:
         raise InputError(
             f"--l2 must be {AUTO} or a number, got {text!r}; leave it out to choose it by itself"
         ) from None
-
-
-def _prediction(predicted: PredictedGain) -> str:
-    low, high = (100 * end for end in predicted.interval)
-    return (
-        f"the last layer can reach about {100 * predicted.accuracy:.1f} % on samples like the new ones "
-        f"(95 % interval {low:.1f} to {high:.1f} %, cross-validated on {predicted.judged}), now it is "
-        f"{100 * predicted.before:.1f} %; more than that needs training on the host"
-    )
 
 
 def _named_data(path: Path) -> SampleSource | None:

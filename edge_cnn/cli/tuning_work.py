@@ -62,13 +62,15 @@ class TuningWork:
     log: Path | None
     reproduce: dict[str, Any] | None
 
-    def check_paths(self, files: dict[str, Path | None]) -> None:
-        """Raises: InputError: a file cannot be written, or would be written over one of `files` (option -> path)."""
-        if self.log is not None:
-            check_file(self.log, option="--log")
-        if self.cache is not None:
-            check_file(self.cache, option="--cache")
-        check_apart(files | {"--log": self.log, "--cache": self.cache})
+    def check_paths(self, out: Path, *inputs: tuple[str, Path | None]) -> None:
+        """Raises: InputError: a file cannot be written, or would be written over another one or an input."""
+        written: dict[str, Path | None] = {"--log": self.log, "--cache": self.cache}
+        for option, path in written.items():
+            if path is not None:
+                check_file(path, option=option)
+        check_apart({"--out": out} | written)
+        for option, path in inputs:
+            check_apart({option: path} | written)
 
     def config(self, asked: FinetuneConfig, classifier: Classifier) -> FinetuneConfig:
         """The settings that count. Raises: InputError: the log to reproduce is of another model or machine."""

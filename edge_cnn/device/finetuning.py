@@ -35,7 +35,7 @@ from edge_cnn.device.head_training import (
     to_parameters,
     train_head,
 )
-from edge_cnn.device.held_out_check import check_held_out, file_accuracy
+from edge_cnn.device.held_out_check import check_held_out, file_accuracy, share_right
 from edge_cnn.device.linear_probe import PredictedGain, predict_gain
 from edge_cnn.device.memory_budget import batch_size, training_memory
 from edge_cnn.device.sample_source import SampleSource
@@ -199,10 +199,10 @@ def finetune_samples(
     return FinetuneResult(
         classifier=tuned,
         before=Accuracies(
-            float(np.mean(answers.before == answers.labels)), file_accuracy(embedder.split.head, *old, embedder)
+            share_right(answers.before, answers.labels), file_accuracy(embedder.split.head, *old, embedder)
         ),
         after=Accuracies(
-            float(np.mean(answers.after == answers.labels)), file_accuracy(split_head(merged).head, *old, embedder)
+            share_right(answers.after, answers.labels), file_accuracy(split_head(merged).head, *old, embedder)
         ),
         held_out=answers,
         float_head_accuracy=checked.float_head_accuracy,

@@ -83,6 +83,11 @@ def check_held_out(
     return HeldOutCheck(found, right / len(rows), error)
 
 
+def share_right(answers: NDArray[np.int64], labels: NDArray[np.int64]) -> float:
+    """Share of right answers (n,)."""
+    return int(np.count_nonzero(answers == labels)) / len(labels)
+
+
 def file_accuracy(head: SoftmaxHead, codes: CodeView, labels: NDArray[np.int64], embedder: Embedder) -> float | None:
     """Share of embeddings that a head, as the file's codes represent it, answers right; None without any."""
     if not len(labels):
