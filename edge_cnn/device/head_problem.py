@@ -58,20 +58,24 @@ class HeadProblem:
     def logits(self, parameters: Parameters) -> NDArray[np.float32]:
         """Parameters -> logits of all samples, class-major (classes, n)."""
         logits = np.empty((self.classes, self.samples), np.float32)
-        transposed = np.ascontiguousarray(parameters.T)
+        alone = self.rows.codes_alone
+        rows = self.rows if alone is None else alone.rows
+        transposed = np.ascontiguousarray((parameters if alone is None else alone.parameters(parameters)).T)
 
         def work(where: slice, z: NDArray[np.float32]) -> None:
             # The product in this order, then the small transposition: the other order costs twice as much.
             logits[:, where] = (z @ transposed).T
 
-        over_blocks(self.rows, work, self.threads)
+        over_blocks(rows, work, self.threads)
         return logits
 
     def back_project(self, residual: NDArray[np.float32]) -> Parameters:
         """Derivative by the logits (classes, n) -> derivative by the parameters, without L2."""
-        gradient = over_blocks(self.rows, lambda where, z: residual[:, where] @ z, self.threads)
+        alone = self.rows.codes_alone
+        rows = self.rows if alone is None else alone.rows
+        gradient = over_blocks(rows, lambda where, z: residual[:, where] @ z, self.threads)
         assert gradient is not None
-        return gradient
+        return gradient if alone is None else alone.gradient(gradient)
 
     def penalty(self, parameters: Parameters) -> float:
         """l2/2 |V - A|^2."""

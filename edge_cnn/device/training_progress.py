@@ -35,7 +35,7 @@ class TrainingProgress:
         last: parameters after the last pass, or the start.
         best: those with the lowest held-out loss so far, or the start.
         best_loss: that loss in nats, infinite without any.
-        stale: passes since.
+        stale: passes since, but for a warm-up's.
         steps: gradient steps taken.
         learning_rate: of the first step.
         history: one entry a pass.
@@ -58,7 +58,7 @@ class TrainingProgress:
         self.history.append(EpochLoss(len(self.history) + 1, done.loss, *(watched or (float("nan"), float("nan")))))
         if watched is not None and watched[0] < self.best_loss:
             self.best, self.best_loss, self.stale = done.parameters, watched[0], 0
-        elif watched is not None:
+        elif watched is not None and not done.warm_up:
             self.stale += 1
         return self.history[-1]
 

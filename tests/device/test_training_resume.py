@@ -19,16 +19,18 @@ from edge_cnn.device.optimizers.optimizer import OptimizerSettings, State
 from edge_cnn.device.optimizers.table import OPTIMIZERS
 
 NAMES = sorted(OPTIMIZERS)
-SAMPLES, FEATURES, CLASSES, HELD = 700, 800, 4, 100
+CLASSES, HELD = 4, 100
+SHAPES = {"warm-up": (700, 800), "metric": (700, 40), "both": (4400, 120)}
+"""Samples and features; what quasi-Newton makes of them."""
+
 PASSES = 14  # more than the steps that quasi-Newton remembers
 
 
-def codes_and_labels():
-    """Large enough for quasi-Newton to warm up on a part of them."""
+def codes_and_labels(samples: int, features: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
-    labels = rng.integers(0, CLASSES, SAMPLES + HELD)
-    spread = rng.normal(0, 25, (SAMPLES + HELD, FEATURES))
-    codes = rng.normal(0, 8, (CLASSES, FEATURES))[labels] + spread
+    labels = rng.integers(0, CLASSES, samples + HELD)
+    spread = rng.normal(0, 25, (samples + HELD, features))
+    codes = rng.normal(0, 8, (CLASSES, features))[labels] + spread
     # Some labels are wrong, so that the held-out loss rises again.
     wrong = rng.random(len(labels)) < 0.2
     labels[wrong] = rng.integers(0, CLASSES, int(wrong.sum()))
@@ -45,16 +47,14 @@ class Case:
     tolerance: float = 1e-9
     l2: float = 1e-3
     passes: int = PASSES
-    small: bool = False
+    shape: str = "warm-up"
 
     def train(self, seed: int = 5, **others) -> TrainedHead:
-        codes, labels = codes_and_labels()
-        if self.small:
-            codes = codes[:, :40]
-        width = codes.shape[1]
+        samples, width = SHAPES[self.shape]
+        codes, labels = codes_and_labels(samples, width)
         coded = CodeRows(codes, None, np.full(width, 3, np.float32), np.full(width, 0.04, np.float32))
         rows = DenseRows(coded.take(slice(None))) if self.dense else coded
-        inside, outside = np.arange(SAMPLES), np.arange(SAMPLES, SAMPLES + HELD)
+        inside, outside = np.arange(samples), np.arange(samples, samples + HELD)
         anchor = np.random.default_rng(1).normal(0, 0.02, (CLASSES, width + 1)).astype(np.float32)
         problem = HeadProblem(
             rows.select(inside), labels[inside], anchor, self.l2, balancing_weights(labels[inside]), 0.1, self.threads
@@ -101,7 +101,8 @@ def saved_states(case: Case) -> tuple[TrainedHead, list[State]]:
 CASES = [
     *(Case(name, dense, held_out) for name in NAMES for dense in (True, False) for held_out in (True, False)),
     *(Case(name, threads=2) for name in NAMES),
-    *(Case(name, small=True) for name in NAMES),  # without a warm-up
+    *(Case(name, shape="metric") for name in NAMES),
+    Case("quasi-newton", dense=False, shape="both"),
     *(Case(name, patience=2) for name in NAMES),
     *(Case(name, tolerance=0.5, l2=1.0) for name in NAMES),
     Case("auto"),
@@ -138,6 +139,14 @@ def test_training_that_is_cut_after_every_pass_ends_where_it_would_have(name):
         with pytest.raises(CutError):
             case.train(resumed=state, on_pass=cut)
     assert bits(case.train(resumed=state, on_pass=cut)) == bits(whole)
+
+
+def test_the_shapes_are_what_they_are_called():
+    for shape, (warm, metric) in {"warm-up": (True, False), "metric": (False, True), "both": (True, True)}.items():
+        _, states = saved_states(Case("quasi-newton", shape=shape, passes=6))
+        assert (int(states[0]["optimizer.stage"]) == 0) == warm
+        assert int(states[5]["optimizer.stage"]) == 1
+        assert (states[5]["optimizer.metric"].size > 0) == metric
 
 
 def test_a_resumed_pass_tells_of_itself_alone():
@@ -179,7 +188,7 @@ def test_a_state_that_lacks_anything_or_has_another_shape_is_refused_in_one_line
     _, states = saved_states(case)
     state = states[after - 1]
     for key, values in state.items():
-        longer = values[None] if values.ndim == 0 else np.concatenate([values, values[:1]])
+        longer = np.zeros((len(values) + 1, *values.shape[1:]), values.dtype) if values.ndim else values[None]
         for wrong in ({k: v for k, v in state.items() if k != key}, state | {key: longer}):
             with pytest.raises(InputError, match=r"^saved training does not fit: .*; start it anew$"):
                 case.train(resumed=wrong)
@@ -190,7 +199,7 @@ def test_a_state_of_another_optimizer_or_another_head_is_refused():
     with pytest.raises(InputError, match="it is of sgd, not of accelerated; start it anew"):
         Case("accelerated").train(resumed=state)
     with pytest.raises(InputError, match=r"'last' is float32 \(4, 801\), not float32 \(4, 41\)"):
-        Case("sgd", small=True).train(resumed=state)
+        Case("sgd", shape="metric").train(resumed=state)
     with pytest.raises(InputError, match="it is of nothing, not of sgd"):
         Case("sgd").train(resumed={})
 
@@ -201,7 +210,15 @@ def test_it_says_why_training_ended():
         near = Case(name, tolerance=0.5, l2=1.0).train()
         assert near.ended == Ended.OPTIMUM == "at the optimum"
         assert len(near.history) < PASSES
-    early = Case("quasi-newton", patience=2).train()
+    early = Case("quasi-newton", patience=2, shape="metric").train()
     assert early.ended == Ended.PATIENCE == "held-out loss stopped falling"
     losses = [epoch.holdout_loss for epoch in early.history]
     assert min(losses) == losses[-3]
+
+
+def test_a_warm_up_on_a_part_of_the_samples_is_not_what_exhausts_patience():
+    trained = Case("quasi-newton", patience=1).train()
+    losses = [epoch.holdout_loss for epoch in trained.history]
+    assert losses[1] > losses[0]  # it would have
+    assert len(losses) > 4
+    assert trained.ended == Ended.PATIENCE

@@ -56,10 +56,11 @@ class Pass:
 
     Attributes:
         parameters: float32 (classes, features + 1); not written to afterwards.
-        loss: the problem's loss there, or for mini-batches its mean over the steps of the pass.
+        loss: the problem's loss there, of the part in a warm-up, for mini-batches its mean over the steps of the pass.
         steps: taken so far.
         learning_rate: of the first step.
         state: copies what the next pass needs; to be called before that one begins, or not at all.
+        warm_up: whether it saw a part of the data only, so that it says little if the held-out loss does not fall.
     """
 
     parameters: Parameters
@@ -67,6 +68,7 @@ class Pass:
     steps: int
     learning_rate: float
     state: Callable[[], State]
+    warm_up: bool = False
 
 
 class Optimizer(Protocol):

@@ -2,7 +2,8 @@
 
 Two passes over the embeddings an iteration, one forward and one back: the line search works on logits alone. Where a
 pass is dear, the first iterations see a part of the samples only (Byrd, Chin, Nocedal and Wu 2012): far from the
-optimum the gradient of a few hundred tells the way as well as that of all.
+optimum the gradient of a few hundred tells the way as well as that of all. Where the features are few, their covariance
+says from the start what the steps would have to learn (`feature_curvature`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_cnn.device.head_problem import HeadProblem, Parameters
+from edge_cnn.device.optimizers import feature_curvature
 from edge_cnn.device.optimizers.inverse_hessian import InverseHessian
 from edge_cnn.device.optimizers.line_search import LinearPart, line_search
 from edge_cnn.device.optimizers.optimizer import OptimizerSettings, Pass, State, array_of, count_of, number_of
@@ -23,17 +25,21 @@ MOST_PAIRS, LEAST_PAIRS = 10, 3
 """Steps that are remembered, where memory allows and at least."""
 
 
+WARM_UP, MAIN = 0, 1
+"""Stages: on a part of the samples, on all."""
+
 LARGE_VALUES = 2**19
 """Values from which a pass costs more than the bookkeeping of an iteration."""
 
-WARM_SHARE, WARM_LEAST, WARM_ITERATIONS = 8, 256, 4
-"""One sample of so many warms up, at least so many samples, for so many iterations."""
+WARM_SHARE, WARM_LEAST, WARM_PER_CLASS, WARM_ITERATIONS = 8, 256, 12, 4
+"""One sample of so many warms up, at least so many samples, and of each class, for so many iterations."""
 
 
 def pairs_that_fit(problem: HeadProblem, memory: int) -> int:
     """Steps that can be remembered in `memory` bytes beside what an iteration needs; may be negative."""
     head, logits = 4 * problem.anchor.size, 4 * problem.classes * problem.samples
-    spare = memory - problem.rows.resident - 3 * logits - 8 * head
+    metric = 32 * problem.rows.width**2 if feature_curvature.is_worth_it(problem) else 0
+    spare = memory - problem.rows.resident - 3 * logits - 8 * head - metric
     return min(spare // (2 * head), MOST_PAIRS)
 
 
@@ -44,53 +50,45 @@ def quasi_newton_descent(
     rng: np.random.Generator,
     resumed: State | None = None,
 ) -> Iterator[Pass]:
-    """One pass is one iteration, or the warm-up; nothing is random."""
+    """One pass is one iteration, in the warm-up too; nothing is random."""
     del rng
-    warm_steps = 0
+    pairs = max(pairs_that_fit(problem, settings.memory), LEAST_PAIRS)
+    hessian = InverseHessian(pairs, problem.anchor.size, problem.rows.width)
+    stage, step, parameters = WARM_UP, 0, start.astype(np.float32)
     if resumed is not None:
-        warm_steps = count_of(resumed, "warm_steps")
-        if count_of(resumed, "step") == 0:
-            start, resumed = array_of(resumed, "parameters", start.shape), None
-    elif problem.rows.samples >= 2 * WARM_LEAST and problem.rows.samples * problem.rows.width >= LARGE_VALUES:
-        warmed = _warm_up(problem, start, settings)
-        if warmed is not None:
-            yield warmed
-            start, warm_steps = warmed.parameters, warmed.steps
-    if warm_steps:
-        if settings.passes == 1:
-            return
-        settings = replace(settings, passes=settings.passes - 1)
-    for done in _descend(problem, start, settings, resumed):
-        yield replace(done, steps=done.steps + warm_steps, state=partial(_with_warm_steps, done.state, warm_steps))
+        stage, step = count_of(resumed, "stage", MAIN), count_of(resumed, "step")
+        parameters = array_of(resumed, "parameters", start.shape)
+        hessian.restore(resumed)
+    stride = _stride(problem)
+    if stage == WARM_UP and stride > 1:
+        until = min(WARM_ITERATIONS, settings.passes)
+        for done in _descend(_part(problem, stride), parameters, settings.tolerance, hessian, step, until, resumed):
+            parameters, step = done.parameters, done.steps
+            yield replace(done, state=partial(_with_stage, done.state, WARM_UP), warm_up=True)
+        # What the part told of the curvature has been found to mislead on the whole.
+        hessian.forget()
+        resumed = None
+    if step < settings.passes:
+        for done in _descend(problem, parameters, settings.tolerance, hessian, step, settings.passes, resumed):
+            yield replace(done, state=partial(_with_stage, done.state, MAIN))
 
 
-def _with_warm_steps(state: Callable[[], State], warm_steps: int) -> State:
-    return state() | {"warm_steps": np.array(warm_steps, np.int64)}
+def _with_stage(state: Callable[[], State], stage: int) -> State:
+    return state() | {"stage": np.array(stage, np.int64)}
 
 
-def _warm_up(problem: HeadProblem, start: Parameters, settings: OptimizerSettings) -> Pass | None:
-    """A few iterations on a part of the samples as one pass; None where the start is as good as it gets there."""
-    last: Pass | None = None
-    for done in _descend(_part(problem), start, replace(settings, passes=WARM_ITERATIONS)):
-        last = done
-    if last is None:
-        return None
-    steps, parameters = last.steps, last.parameters
-    # Not the inner state: it would keep alive what the part needed.
-    return replace(
-        last,
-        state=lambda: {
-            "warm_steps": np.array(steps, np.int64),
-            "step": np.array(0, np.int64),
-            "parameters": parameters.copy(),
-        },
-    )
+def _stride(problem: HeadProblem) -> int:
+    """One sample of how many warms up; 1 where all do, and there is no warm-up."""
+    if problem.samples * problem.rows.width < LARGE_VALUES:
+        return 1
+    return max(min(WARM_SHARE, problem.samples // max(WARM_LEAST, WARM_PER_CLASS * problem.classes)), 1)
 
 
-def _part(problem: HeadProblem) -> HeadProblem:
+def _part(problem: HeadProblem, stride: int) -> HeadProblem:
     """The problem on evenly spaced samples, as they may be sorted by class."""
-    count = problem.samples
-    members = np.arange(0, count, max(min(WARM_SHARE, count // WARM_LEAST), 1))
+    if stride == 1:
+        return problem
+    members = np.arange(0, problem.samples, stride)
     weights = None if problem.weights is None else problem.weights[members]
     return replace(
         problem,
@@ -101,30 +99,36 @@ def _part(problem: HeadProblem) -> HeadProblem:
 
 
 def _descend(
-    problem: HeadProblem, start: Parameters, settings: OptimizerSettings, resumed: State | None = None
+    problem: HeadProblem,
+    parameters: Parameters,
+    tolerance: float,
+    hessian: InverseHessian,
+    step: int,
+    until: int,
+    resumed: State | None,
 ) -> Iterator[Pass]:
+    """Iterations `step + 1` to `until`; `hessian` learns from them."""
     entropy = problem.cross_entropy
-    hessian = InverseHessian(max(pairs_that_fit(problem, settings.memory), LEAST_PAIRS), problem.anchor.size)
     last: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
     if resumed is None:
-        step, parameters = 0, start.astype(np.float32)
         logits = problem.logits(parameters) if parameters.any() else _zeros(problem)
         targets = entropy.linear(logits)
         probabilities = np.empty_like(logits)
         loss = entropy.normalizer(logits, None, 0.0, probabilities) - targets + problem.penalty(parameters)
+        if hessian.metric is None and feature_curvature.is_worth_it(problem):
+            hessian.start_from(feature_curvature.inverse_curvature(problem, probabilities))
     else:
-        step, parameters = count_of(resumed, "step"), array_of(resumed, "parameters", start.shape)
         # Kept up to date with each step, not computed from the parameters, so their last bits are their own.
         logits, probabilities = (
             array_of(resumed, name, (problem.classes, problem.samples)) for name in ("logits", "probabilities")
         )
         targets, loss = number_of(resumed, "targets"), number_of(resumed, "loss")
-        last = array_of(resumed, "last_step", (start.size,)), array_of(resumed, "last_gradient", (start.size,))
-        hessian.restore(resumed)
+        size = (parameters.size,)
+        last = array_of(resumed, "last_step", size), array_of(resumed, "last_gradient", size)
 
     def state() -> State:
         assert last is not None
-        return {
+        return hessian.state() | {
             "step": np.array(step, np.int64),
             "parameters": parameters.copy(),
             "logits": logits.copy(),
@@ -133,17 +137,17 @@ def _descend(
             "loss": np.array(loss, np.float64),
             "last_step": last[0].copy(),
             "last_gradient": last[1].copy(),
-        } | hessian.state()
+        }
 
     direction_logits = np.empty(0, np.float32)
-    while step < settings.passes:
+    while step < until:
         step += 1
         entropy.to_residual(probabilities)
         gradient = problem.back_project(probabilities)
         moved = parameters - problem.anchor
         gradient += np.float32(problem.l2) * moved
         flat = gradient.ravel()
-        if float(flat @ flat) / (2.0 * problem.l2) <= settings.tolerance * loss:
+        if float(flat @ flat) / (2.0 * problem.l2) <= tolerance * loss:
             return
         if last is not None:
             hessian.remember(last[0], flat - last[1])
@@ -158,7 +162,7 @@ def _descend(
             problem.l2 * float(moved.ravel() @ direction) - along_targets, problem.l2 * float(direction @ direction)
         )
         length, normalizer = line_search(
-            entropy, logits, direction_logits, linear, slope, 1.0 if hessian.pairs else None, probabilities
+            entropy, logits, direction_logits, linear, slope, 1.0 if hessian.is_informed else None, probabilities
         )
         direction *= np.float32(length)
         parameters = parameters + direction.reshape(parameters.shape)
