@@ -73,9 +73,10 @@ check: setup
 bench: setup
 	$(BIN)/python tests/benchmarks/run.py
 
-# Minutes of its own: it trains the peers too. With EDGE_CNN_DATA also on real embeddings.
+# Minutes of its own: it trains the peers too. With EDGE_CNN_DATA also on real embeddings, after `pip install torch` also
+# against PyTorch. BENCH_ARGS=--quick takes two minutes.
 bench-head: setup
-	$(BIN)/python tests/benchmarks/head_training.py
+	$(BIN)/python tests/benchmarks/head_training.py $(BENCH_ARGS)
 
 clean:
 	rm -rf .venv .venv-device .venv-tflite demo-out .coverage .coverage.* .pytest_cache .ruff_cache .import_linter_cache
