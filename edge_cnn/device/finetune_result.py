@@ -86,7 +86,10 @@ class FinetuneResult:
         order: generator, held-out rows, batch size and epochs: with the seed, all that reproduces the run.
         optimizer: name and settings.
         steps: gradient steps taken.
-        history: losses by epoch.
+        history: losses by epoch, on held-out new and old samples together.
+        chosen_pass: number of the pass that the head is of, from 1; 0 is the start.
+        replay_held_out: old samples that the replay accuracies are of.
+        provenance: hashes of the base file and of the samples, and settings, as the manifest of a bundle tells them.
     """
 
     classifier: Classifier
@@ -102,6 +105,9 @@ class FinetuneResult:
     optimizer: dict[str, Any]
     steps: int
     history: tuple[EpochLoss, ...]
+    chosen_pass: int
+    replay_held_out: int
+    provenance: dict[str, Any]
 
     @property
     def improved(self) -> bool:

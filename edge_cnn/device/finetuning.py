@@ -104,13 +104,14 @@ def finetune(
     head = standardization.head_to_raw(trained.head)
     merged = merge_head(classifier.artifact, head, _logits_range(head, (train_codes, held_codes), embedder))
     optimizer = _optimizer(config.training, predicted.l2, trained)
+    provenance = _provenance(base, LabelledImages(images, indices, classifier.labels), config, optimizer)
     tuned = reopen_tuned(
         classifier,
         merged,
         head,
         embedder,
         ReplaySamples(indices[new.train_rows], {merged.name: codes[new.train_rows]}),
-        _provenance(base, LabelledImages(images, indices, classifier.labels), config, optimizer),
+        provenance,
     )
     held_embeddings = embedder.to_real(new.holdout[0])
     meant = np.maximum(head.logits(held_embeddings), LOGITS_FLOOR)
@@ -143,6 +144,9 @@ def finetune(
         optimizer=optimizer,
         steps=trained.steps,
         history=trained.history,
+        chosen_pass=trained.chosen_pass,
+        replay_held_out=len(old.holdout_rows),
+        provenance=provenance,
     )
 
 

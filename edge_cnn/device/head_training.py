@@ -70,6 +70,7 @@ class TrainedHead:
     Attributes:
         parameters: float32 (classes, features + 1): of the last pass where the optimizer ended by itself, at the
             optimum, or without held-out data; else of the pass with the lowest held-out loss.
+        chosen_pass: number of that pass, from 1; 0 is the start.
         optimizer: its name.
         steps: gradient steps taken.
         learning_rate: of the first step.
@@ -77,6 +78,7 @@ class TrainedHead:
     """
 
     parameters: Parameters
+    chosen_pass: int
     optimizer: str
     steps: int
     learning_rate: float
@@ -113,7 +115,7 @@ def train_head(
         raise InputError("fine-tuning needs at least one training sample; give more data")
     name = choose_optimizer(config.optimizer, problem, config.settings)
     last = best = start.astype(np.float32)
-    best_loss, stale, steps, rate = np.inf, 0, 0, 0.0
+    best_loss, best_pass, stale, steps, rate = np.inf, 0, 0, 0, 0.0
     history: list[EpochLoss] = []
     with one_blas_thread():
         for number, done in enumerate(OPTIMIZERS[name](problem, start, config.settings, rng), 1):
@@ -126,15 +128,15 @@ def train_head(
             if holdout is None:
                 continue
             if watched < best_loss:
-                best, best_loss, stale = done.parameters, watched, 0
+                best, best_loss, best_pass, stale = done.parameters, watched, number, 0
             else:
                 stale += 1
                 if config.patience is not None and stale >= config.patience:
                     break
     # Cut short, on the held-out samples or by the number of passes, it is those samples that tell the best one.
     unfinished = len(history) == config.settings.passes or (config.patience is not None and stale >= config.patience)
-    found = best if holdout is not None and unfinished else last
-    return TrainedHead(found, name, steps, rate, tuple(history))
+    found, chosen = (best, best_pass) if holdout is not None and unfinished else (last, len(history))
+    return TrainedHead(found, chosen, name, steps, rate, tuple(history))
 
 
 def pose_problem(
