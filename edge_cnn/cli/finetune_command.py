@@ -11,9 +11,10 @@ import click
 from edge_cnn.cli.class_options import WantedClasses, class_options
 from edge_cnn.cli.console import PATH, Console, Progress, common_options, table
 from edge_cnn.cli.model_options import model_options
-from edge_cnn.cli.output_path import check_file
+from edge_cnn.cli.output_path import check_apart, check_file
 from edge_cnn.cli.slot_options import slot_folder
 from edge_cnn.cli.slot_tuning import install_tuned, slot_for_tuning
+from edge_cnn.core.atomic_file import write_atomically
 from edge_cnn.core.bundle import SUFFIX
 from edge_cnn.core.errors import InputError
 from edge_cnn.core.labelled_images import LabelledImages
@@ -37,6 +38,7 @@ FORGOTTEN = 0.02
 @click.option("--out", type=PATH, required=True, help="New file, of the same format as MODEL; or a slot.")
 @click.option("--holdout", type=float, default=0.2, show_default=True, help="Share of the samples held out.")
 @click.option("--replay", type=PATH, help="Samples of the old task, against forgetting; default: the bundle's own.")
+@click.option("--report", type=PATH, metavar="FILE.html", help="Write a page: loss, confusion, changed answers, gains.")
 @class_options
 @click.option(
     "--optimizer", type=click.Choice((AUTO, *OPTIMIZERS)), default=AUTO, show_default=True, help="auto chooses by size."
@@ -59,6 +61,7 @@ def command(
     out: Path,
     holdout: float,
     replay: Path | None,
+    report: Path | None,
     classes: WantedClasses,
     optimizer: str,
     l2: str,
@@ -72,12 +75,15 @@ def command(
 ) -> int:
     """Retrain the last layer of MODEL on DATA and write it to OUT.
 
-    OUT is written only if the held-out accuracy did not go down (else exit status 1); MODEL itself is never touched
-    unless OUT names it. Where OUT is a slot, the tuned bundle becomes its next version, checked as 'install' does.
+    OUT is written only if the held-out accuracy did not go down (else exit status 1), the page of --report either way;
+    MODEL itself is never touched unless OUT names it. Where OUT is a slot, the tuned bundle becomes its next version,
+    checked as 'install' does.
     """
-    del model  # open_model reads it
     slot = slot_folder(out)
     out = slot or out
+    if report is not None:
+        check_apart({"--data": data, "--out": out, "--report": report})
+        check_file(report, [".html"], "--report")
     settings = OptimizerSettings(passes=epochs, learning_rate=learning_rate, batch_size=batch_size, momentum=momentum)
     training = TrainingConfig(
         optimizer, settings, _l2(l2), balanced=balance, smoothing=label_smoothing, patience=patience
@@ -140,6 +146,20 @@ def command(
             result.classifier.save(out)
         _note_dropped(console, classifier)
         _note_forgetting(console, result)
+    if report is not None:
+        from edge_cnn.verify.report.finetune_page import finetune_html
+
+        page = finetune_html(
+            result,
+            model.name,
+            lambda rows: samples.images[rows],
+            sources=samples.sources,
+            data=str(data),
+            saved=str(out) if result.improved else None,
+        )
+        # Names of files may hold bytes that are no characters.
+        write_atomically(report, page.encode(errors="backslashreplace"))
+        console.note(f"report: {report}")
     if classifier.bundle is None and "given" in classifier.preprocessing_source:
         console.note("the file cannot say so itself: give the same --input-range whenever you use it")
     document = result.to_json() | {
