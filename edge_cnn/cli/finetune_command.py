@@ -15,6 +15,7 @@ from edge_cnn.cli.output_path import check_file
 from edge_cnn.cli.slot_options import slot_folder
 from edge_cnn.cli.slot_tuning import install_tuned, slot_for_tuning
 from edge_cnn.cli.tuning_work import TuningWork, work_options
+from edge_cnn.core.atomic_file import write_atomically
 from edge_cnn.core.bundle import SUFFIX
 from edge_cnn.core.errors import InputError
 from edge_cnn.device.classifier import Classifier
@@ -37,6 +38,7 @@ FORGOTTEN = 0.02
 @click.option("--out", type=PATH, required=True, help="New file, of the same format as MODEL; or a slot.")
 @click.option("--holdout", type=float, default=0.2, show_default=True, help="Share of the samples held out.")
 @click.option("--replay", type=PATH, help="Samples of the old task, against forgetting; default: the bundle's own.")
+@click.option("--report", type=PATH, metavar="FILE.html", help="Write a page: loss, confusion, changed answers, gains.")
 @class_options
 @click.option(
     "--optimizer", type=click.Choice((AUTO, *OPTIMIZERS)), default=AUTO, show_default=True, help="auto chooses by size."
@@ -60,6 +62,7 @@ def command(
     out: Path,
     holdout: float,
     replay: Path | None,
+    report: Path | None,
     classes: WantedClasses,
     optimizer: str,
     l2: str,
@@ -74,8 +77,9 @@ def command(
 ) -> int:
     """Retrain the last layer of MODEL on DATA and write it to OUT.
 
-    OUT is written only if the held-out accuracy did not go down (else exit status 1); MODEL itself is never touched
-    unless OUT names it. Where OUT is a slot, the tuned bundle becomes its next version, checked as 'install' does.
+    OUT is written only if the held-out accuracy did not go down (else exit status 1), the page of --report either way;
+    MODEL itself is never touched unless OUT names it. Where OUT is a slot, the tuned bundle becomes its next version,
+    checked as 'install' does.
     """
     slot = slot_folder(out)
     out = slot or out
@@ -89,7 +93,7 @@ def command(
     if slot is None:
         bare = f".{classifier.artifact.format}"
         check_file(out, [SUFFIX, bare] if classifier.bundle is not None else [bare])
-    work.check_paths(out, ("MODEL", model), ("--data", data), ("--replay", replay))
+    work.check_paths(out, report, ("MODEL", model), ("--data", data), ("--replay", replay))
     # Until the command ends, so that nobody else tunes or switches what this one is going to replace.
     writer = click.get_current_context().with_resource(slot_for_tuning(slot, classifier, console)) if slot else None
     skipped: list[Path] = []
@@ -123,13 +127,21 @@ def command(
         if work.reproduce is not None:
             check_reproduced(work.reproduce, result)
         work.write_log(result)
-        if result.improved:
-            if writer is not None:
-                install_tuned(writer, result.classifier)
-            else:
-                result.classifier.save(out)
-            _note_dropped(console, classifier)
-            _note_forgetting(console, result)
+        saved = None
+        try:
+            if result.improved:
+                if writer is not None:
+                    install_tuned(writer, result.classifier)
+                else:
+                    result.classifier.save(out)
+                saved = str(out)
+                _note_dropped(console, classifier)
+                _note_forgetting(console, result)
+        finally:
+            # One wants to look most where a slot has refused it.
+            if report is not None:
+                _write_report(report, result, model, samples, data, saved)
+                console.note(f"report: {report}")
     if classifier.bundle is None and "given" in classifier.preprocessing_source:
         console.note("the file cannot say so itself: give the same --input-range whenever you use it")
     document = result.to_json() | {
@@ -142,6 +154,23 @@ def command(
     console.result(document, _summary(result, out))
     result.check()
     return 0
+
+
+def _write_report(
+    report: Path, result: FinetuneResult, model: Path, samples: SampleSource, data: Path, saved: str | None
+) -> None:
+    from edge_cnn.verify.report.finetune_page import finetune_html
+
+    page = finetune_html(
+        result,
+        model.name,
+        lambda rows: samples.read(rows)[0],
+        samples.name_of,
+        data=str(data),
+        saved=saved,
+    )
+    # Names of files may hold bytes that are no characters.
+    write_atomically(report, page.encode(errors="backslashreplace"))
 
 
 def _l2(text: str) -> float | None:

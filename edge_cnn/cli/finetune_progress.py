@@ -7,8 +7,8 @@ from collections.abc import Generator
 
 from edge_cnn.cli.console import Console, Progress
 from edge_cnn.device.finetuning import Listener
-from edge_cnn.device.head_training import EpochLoss
 from edge_cnn.device.linear_probe import PredictedGain
+from edge_cnn.device.training_progress import EpochLoss
 
 
 @contextlib.contextmanager

@@ -62,9 +62,11 @@ class TuningWork:
     log: Path | None
     reproduce: dict[str, Any] | None
 
-    def check_paths(self, out: Path, *inputs: tuple[str, Path | None]) -> None:
+    def check_paths(self, out: Path, report: Path | None, *inputs: tuple[str, Path | None]) -> None:
         """Raises: InputError: a file cannot be written, or would be written over another one or an input."""
-        written: dict[str, Path | None] = {"--log": self.log, "--cache": self.cache}
+        if report is not None:
+            check_file(report, [".html"], "--report")
+        written: dict[str, Path | None] = {"--log": self.log, "--cache": self.cache, "--report": report}
         for option, path in written.items():
             if path is not None:
                 check_file(path, option=option)

@@ -116,6 +116,10 @@ class EmbeddingCache:
     def shape(self) -> tuple[int, ...]:
         return (self._count, *self._record["codes"].shape)
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self._record["codes"].base
+
     def __len__(self) -> int:
         return self._count
 

@@ -26,6 +26,9 @@ class CodeTable(Protocol):
     @property
     def shape(self) -> tuple[int, ...]: ...
 
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
     def __len__(self) -> int: ...
 
     def __getitem__(self, choice: Any, /) -> Any:
@@ -48,6 +51,10 @@ class CodeView:
     @property
     def shape(self) -> tuple[int, ...]:
         return (len(self.members), *self.table.shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.table.dtype
 
     def __len__(self) -> int:
         return len(self.members)

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from edge_cnn.core.errors import AccuracyDropError, DataError
 from edge_cnn.device.certificate import Certificate
 from edge_cnn.device.classifier import Classifier
-from edge_cnn.device.head_training import Ended, EpochLoss, TrainingConfig
+from edge_cnn.device.head_training import Ended, TrainingConfig
 from edge_cnn.device.linear_probe import PredictedGain
 from edge_cnn.device.memory_budget import check_memory
 from edge_cnn.device.softmax_head import SoftmaxHead
+from edge_cnn.device.training_progress import EpochLoss
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,11 @@ class FinetuneResult:
         order: generator, held-out rows, batch size and epochs: with the seed, all that reproduces the run.
         optimizer: name and settings.
         steps: gradient steps taken.
-        history: losses by epoch.
+        history: losses by epoch, on held-out new and old samples together.
+        chosen_pass: number of the pass that the head is of, from 1; 0 is the start.
         ended: why training went no further.
+        replay_held_out: old samples that the replay accuracies are of.
+        provenance: hashes of the base file and of the samples, and settings, as the manifest of a bundle tells them.
         log: JSON values that reproduce the run (`finetune_log`).
     """
 
@@ -109,7 +113,10 @@ class FinetuneResult:
     optimizer: dict[str, Any]
     steps: int
     history: tuple[EpochLoss, ...]
+    chosen_pass: int
     ended: Ended
+    replay_held_out: int
+    provenance: dict[str, Any]
     log: dict[str, Any]
 
     @property

@@ -28,7 +28,6 @@ from edge_cnn.device.finetune_work import FinetuneWork
 from edge_cnn.device.head_quantization import relevant_range
 from edge_cnn.device.head_surgery import merge_head, split_head
 from edge_cnn.device.head_training import (
-    EpochLoss,
     TrainedHead,
     TrainingConfig,
     pose_problem,
@@ -42,6 +41,7 @@ from edge_cnn.device.sample_source import SampleSource
 from edge_cnn.device.softmax_head import SoftmaxHead
 from edge_cnn.device.standardization import fit_standardization
 from edge_cnn.device.training_checkpoint import TrainingCheckpoint
+from edge_cnn.device.training_progress import EpochLoss
 from edge_cnn.device.tuned_model import NEW_REPLAY_PER_CLASS, reopen_tuned
 
 
@@ -178,20 +178,21 @@ def finetune_samples(
     head = standardization.head_to_raw(trained.head)
     merged = merge_head(classifier.artifact, head, _logits_range(head, (codes, held_codes), embedder))
     optimizer = _optimizer(training, predicted.l2, trained)
+    provenance = {
+        "base_sha256": base.artifact.sha256,
+        "samples": len(data.rows),
+        "samples_sha256": data.sha256,
+        "seed": config.seed,
+        "holdout": config.holdout,
+        "optimizer": optimizer,
+    }
     tuned = reopen_tuned(
         classifier,
         merged,
         head,
         embedder,
         data.remembered(merged.name, NEW_REPLAY_PER_CLASS),
-        {
-            "base_sha256": base.artifact.sha256,
-            "samples": len(data.rows),
-            "samples_sha256": data.sha256,
-            "seed": config.seed,
-            "holdout": config.holdout,
-            "optimizer": optimizer,
-        },
+        provenance,
     )
     checked = check_held_out(classifier, tuned, head, embedder, samples, data, batch)
     answers = checked.answers
@@ -219,7 +220,10 @@ def finetune_samples(
         optimizer=optimizer,
         steps=trained.steps,
         history=trained.history,
+        chosen_pass=trained.chosen_pass,
         ended=trained.ended,
+        replay_held_out=len(data.old.holdout),
+        provenance=provenance,
         log=log_of(origin, config, class_names, data, trained, predicted, head, merged),
     )
 

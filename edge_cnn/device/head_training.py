@@ -76,6 +76,7 @@ class TrainedHead:
     Attributes:
         parameters: float32 (classes, features + 1): of the last pass where the optimizer ended by itself, at the
             optimum, or without held-out data; else of the pass with the lowest held-out loss.
+        chosen_pass: number of that pass, from 1; 0 is the start.
         optimizer: its name.
         steps: gradient steps taken.
         learning_rate: of the first step.
@@ -84,6 +85,7 @@ class TrainedHead:
     """
 
     parameters: Parameters
+    chosen_pass: int
     optimizer: str
     steps: int
     learning_rate: float
@@ -147,8 +149,9 @@ def train_head(
     else:
         ended = Ended.PASSES if len(progress.history) == settings.passes else Ended.OPTIMUM
     # Cut short, on the held-out samples or by the number of passes, it is those samples that tell the best one.
-    found = progress.last if holdout is None or ended == Ended.OPTIMUM else progress.best
-    return TrainedHead(found, name, progress.steps, progress.learning_rate, tuple(progress.history), ended)
+    at_end = holdout is None or ended == Ended.OPTIMUM
+    found, chosen = (progress.last, len(progress.history)) if at_end else (progress.best, progress.best_pass)
+    return TrainedHead(found, chosen, name, progress.steps, progress.learning_rate, tuple(progress.history), ended)
 
 
 def pose_problem(

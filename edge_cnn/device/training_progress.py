@@ -50,6 +50,12 @@ class TrainingProgress:
     learning_rate: float = 0.0
     history: list[EpochLoss] = field(default_factory=list[EpochLoss])
 
+    @property
+    def best_pass(self) -> int:
+        """Number of the pass that `best` is of, from 1; 0 is the start."""
+        losses = (epoch.holdout_loss for epoch in self.history)
+        return next((number for number, loss in enumerate(losses, 1) if loss == self.best_loss), 0)
+
     def add(self, done: Pass, watched: tuple[float, float] | None) -> EpochLoss:
         """Take a pass in, with the held-out loss and accuracy after it where there is held-out data."""
         if not self.history:

@@ -1,4 +1,5 @@
 import json
+import os
 import re
 
 import numpy as np
@@ -42,21 +43,55 @@ def test_a_tuned_bundle_says_where_it_comes_from(bundle_path, inverted, tmp_path
     assert told["samples"] == 200
 
 
-def test_a_fall_of_the_held_out_accuracy_writes_nothing_and_keeps_the_old_file(
+def test_a_fall_of_the_held_out_accuracy_writes_the_report_alone_and_keeps_the_old_file(
     bundle_path, digits_split, tmp_path, capsys
 ):
     test, rng = digits_split[1], np.random.default_rng(0)
     # Every other label is wrong; with next to no L2 the head learns them by heart, and unlearns the right ones.
     labels = np.where(np.arange(200) % 2, test.labels[:200], rng.integers(0, 10, 200))
     np.savez(tmp_path / "few.npz", x=test.images[:200], y=labels)
-    out = tmp_path / "tuned.edgecnn"
+    out, report = tmp_path / "tuned.edgecnn", tmp_path / "report.html"
     out.write_bytes(b"the old file")
-    spoil = ["--l2", "1e-7", "--epochs", "5000", "--patience", "5000", "--json"]
+    spoil = ["--l2", "1e-7", "--epochs", "5000", "--patience", "5000", "--json", "--report", str(report)]
     assert main(["finetune", str(bundle_path), "--data", str(tmp_path / "few.npz"), "--out", str(out), *spoil]) == 1
     captured = capsys.readouterr()
     assert json.loads(captured.out)["saved"] is False
     assert "error: held-out accuracy would fall" in captured.err
     assert out.read_bytes() == b"the old file"
+    assert "the tuned file was <b>not saved</b>" in report.read_text()
+    assert f"report: {report}" in captured.err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["few.npz", "report.html", "tuned.edgecnn"]
+
+
+def test_the_report_tells_what_json_tells_and_shows_the_files_whose_answer_changed(
+    bundle_path, digits_split, tmp_path, capsys
+):
+    from PIL import Image
+
+    test, data = digits_split[1], tmp_path / "data"
+    for i in range(60):
+        # A name of bytes that are no characters, as a memory card may hold.
+        name = os.fsdecode(f"{i}_".encode() + b"\xff.png")
+        (data / str(test.labels[i])).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(255 - test.images[i, :, :, 0]).save(data / str(test.labels[i]) / name)
+    out, report = tmp_path / "tuned.edgecnn", tmp_path / "report.html"
+    report.write_text("an earlier page")
+    words = ["finetune", str(bundle_path), "--data", str(data), "--out", str(out), "--report", str(report), "--json"]
+    assert main(words) == 0
+    document, page = json.loads(capsys.readouterr().out), report.read_text()
+    for part in ("before", "after"):
+        assert f"<b>{100 * document[part]['holdout_accuracy']:.1f}\u202f% (" in page
+    assert f"<b>saved as {out}</b>" in page
+    assert document["certificate"]["loss_gap_bound"] == pytest.approx(
+        float(_between(page, "</code> is ", " nats")), rel=0.01
+    )
+    assert read_bundle(out).manifest.provenance["finetuned"]["samples_sha256"] in page
+    assert page.count("<img alt") > 3
+    assert "_\\udcff.png</span>" in page
+
+
+def _between(text, start, end):
+    return text.split(start, 1)[1].split(end, 1)[0]
 
 
 def test_text_output_is_a_table_of_before_and_after(bundle_path, inverted, tmp_path, capsys):
@@ -75,6 +110,9 @@ def test_text_output_is_a_table_of_before_and_after(bundle_path, inverted, tmp_p
         ({"--out": "tuned.onnx.gz"}, "give a name ending with"),
         ({"--out": "none/tuned.edgecnn"}, "there is no folder"),
         ({"--data": "none"}, "no data at none"),
+        ({"--report": "page.htm"}, "--report page.htm: give a name ending with .html"),
+        ({"--report": "none/page.html"}, "--report none/page.html: there is no folder"),
+        ({"--report": "page.html", "--data": "page.html"}, "--data and --report are the same file"),
         ({"--holdout": "1.5"}, "between 0 and 1"),
         ({"--learning-rate": "-1"}, "learning rate must be positive"),
         (

@@ -169,6 +169,18 @@ def test_a_head_that_was_shrunk_to_nothing_still_runs(bundle_path, artifacts, in
     assert np.isfinite(result.classifier.predict(inverted[0][:5]).scores).all()
 
 
+def test_a_result_tells_what_the_manifest_tells_and_how_many_old_samples_judged(bundle_path, inverted, tuned):
+    result = tuned("int8.tflite")
+    assert result.provenance == result.classifier.bundle.manifest.provenance["finetuned"]
+    assert result.provenance["samples"] == len(inverted[1])
+    # A share of so many samples is a whole number of them.
+    for accuracies in (result.before, result.after):
+        hits = accuracies.replay_accuracy * result.replay_held_out
+        assert hits == pytest.approx(round(hits), abs=1e-9)
+    stored = len(open_classifier(bundle_path).bundle.replay.labels)
+    assert result.replay_held_out == pytest.approx(0.2 * stored, abs=5)
+
+
 def test_the_certificate_holds_for_the_file_itself(inverted, tuned):
     images, _ = inverted
     result = tuned("int8.tflite")

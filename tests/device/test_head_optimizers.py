@@ -235,6 +235,24 @@ def test_the_default_step_never_counts_as_divergence(name, seed):
     assert np.isfinite(trained.parameters).all()
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("passes", [3, 400])
+def test_the_chosen_pass_is_the_one_that_the_parameters_are_of(name, passes):
+    problem, _ = random_problem(2)
+    classes, features = problem.anchor.shape
+    rng = np.random.default_rng(0)
+    # Held-out labels that have nothing to do with those trained on: the loss rises sooner or later.
+    z, labels = rng.normal(size=(50, features - 1)), rng.integers(0, classes, 50)
+    config = TrainingConfig(name, OptimizerSettings(passes=passes, tolerance=1e-6), patience=1)
+    trained = train_head(problem, problem.anchor, config, rng, (dense_rows(z), labels))
+    logits = trained.head.logits(z.astype(np.float32)).astype(float)
+    loss = np.mean(np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(50), labels])
+    assert trained.history[trained.chosen_pass - 1].holdout_loss == pytest.approx(loss, rel=1e-4)
+    assert trained.chosen_pass == 1 + np.argmin([epoch.holdout_loss for epoch in trained.history])
+    alone = train_head(problem, problem.anchor, config, rng)
+    assert alone.chosen_pass == len(alone.history)
+
+
 def test_auto_chooses_by_size_and_memory():
     def chosen(samples: int, features: int, classes: int, **settings) -> str:
         codes, one = np.broadcast_to(np.int8(0), (samples, features)), np.ones(features, np.float32)

@@ -100,7 +100,7 @@ def test_flips_stand_with_their_images_and_the_rest_is_counted(report, fake_bund
     images = [a for t, a in page.tags if t == "img"]
     assert len(images) == MAX_FLIPS < len(flips)
     assert f"and {len(flips) - MAX_FLIPS} more" in page.text
-    number = int(images[0]["alt"].removeprefix("golden sample "))
+    number = int(images[0]["alt"].removeprefix("sample "))
     shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(images[0]["src"].partition(",")[2]))))
     np.testing.assert_array_equal(shown, fake_bundle.golden.inputs[number][:, :, 0])
     assert f"McNemar p = {result.parity.answers.p_value:.2g}" in page.text

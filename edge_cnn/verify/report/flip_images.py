@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -27,30 +28,36 @@ class Samples:
 
     Attributes:
         labels: class names.
-        inputs: the golden inputs, images or not.
+        inputs: gives the samples at int64 (k,) indices: uint8 (k, height, width, channels), or floats that are no
+            images; asked once, for those that are drawn. None has no images.
+        name: what a sample is called, by its index.
     """
 
     labels: tuple[str, ...]
-    inputs: NDArray[Any]
+    inputs: Callable[[NDArray[np.int64]], NDArray[Any]] | None
+    name: Callable[[int], str] = "sample {}".format
 
 
 def samples_of(bundle: Bundle) -> Samples | None:
     """None in a bundle without golden samples."""
-    return None if bundle.golden is None else Samples(bundle.manifest.labels, bundle.golden.inputs)
+    golden = bundle.golden
+    return None if golden is None else Samples(bundle.manifest.labels, lambda rows: golden.inputs[rows])
 
 
 def flip_figures(pair: PairedAnswers, samples: Samples | None, before: str, after: str) -> str:
     """Figures of the flips, lost answers first; empty where there are none.
 
     Args:
-        pair: two runs over the golden samples.
+        pair: two runs over the same samples.
         samples: names and images; None draws numbers alone.
         before, after: the two runs' names.
     """
     if not pair.flips:
         return ""
     ranked = sorted(pair.flips, key=lambda flip: (flip.before != flip.label, flip.after != flip.label, flip.sample))
-    figures = "".join(_figure(flip, samples, before, after) for flip in ranked[:MAX_FLIPS])
+    shown = ranked[:MAX_FLIPS]
+    images = _images(np.array([flip.sample for flip in shown]), samples)
+    figures = "".join(_figure(flip, image, samples, before, after) for flip, image in zip(shown, images, strict=True))
     hidden = len(ranked) - MAX_FLIPS
     more = f'<p class="soft">and {hidden} more</p>' if hidden > 0 else ""
     count = len(ranked)
@@ -61,7 +68,7 @@ def flip_figures(pair: PairedAnswers, samples: Samples | None, before: str, afte
     )
 
 
-def _figure(flip: Flip, samples: Samples | None, before: str, after: str) -> str:
+def _figure(flip: Flip, image: NDArray[Any] | None, samples: Samples | None, before: str, after: str) -> str:
     def name(index: int) -> str:
         known = samples is not None and index < len(samples.labels)
         text = samples.labels[index] if samples is not None and known else str(index)
@@ -69,19 +76,22 @@ def _figure(flip: Flip, samples: Samples | None, before: str, after: str) -> str
 
     # Where one of the answers is right, its colour tells the label.
     label = "" if flip.label in (flip.before, flip.after) else f"label {name(flip.label)}<br>"
+    called = escape(samples.name(flip.sample) if samples is not None else f"sample {flip.sample}")
     return (
-        f"<figure>{_image(flip.sample, samples)}<figcaption>{escape(before)} {name(flip.before)}<br>"
-        f"{escape(after)} {name(flip.after)}<br>{label}"
-        f'<span class="soft">sample {flip.sample}</span></figcaption></figure>'
+        f"<figure>{'' if image is None else _picture(image, called)}<figcaption>{escape(before)} {name(flip.before)}"
+        f'<br>{escape(after)} {name(flip.after)}<br>{label}<span class="soft">{called}</span></figcaption></figure>'
     )
 
 
-def _image(sample: int, samples: Samples | None) -> str:
-    if samples is None or samples.inputs.dtype != np.uint8 or samples.inputs.ndim != 4:
-        return ""
-    image = samples.inputs[sample]
-    if image.shape[2] not in (1, 3):
-        return ""
+def _images(rows: NDArray[np.int64], samples: Samples | None) -> list[NDArray[Any] | None]:
+    """The samples at `rows` that can be drawn, None for each that cannot."""
+    inputs = samples.inputs(rows) if samples is not None and samples.inputs is not None else None
+    if inputs is None or inputs.dtype != np.uint8 or inputs.ndim != 4 or inputs.shape[3] not in (1, 3):
+        return [None] * len(rows)
+    return list(inputs)
+
+
+def _picture(image: NDArray[Any], called: str) -> str:
     step = -(-max(image.shape[:2]) // MAX_SIDE)
     data = base64.b64encode(png_bytes(image[::step, ::step])).decode()
-    return f'<img alt="golden sample {sample}" src="data:image/png;base64,{data}">'
+    return f'<img alt="{called}" src="data:image/png;base64,{data}">'
