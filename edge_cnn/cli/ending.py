@@ -19,6 +19,8 @@ def asked_to_end() -> Generator[Callable[[], bool]]:
         return
     asked = False
     before = {number: signal.getsignal(number) for number in SIGNALS}
+    # A shell has its background jobs ignore Ctrl-C, which is meant for another.
+    before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
 
     def ask(number: int, frame: FrameType | None) -> None:
         del number, frame
@@ -30,7 +32,7 @@ def asked_to_end() -> Generator[Callable[[], bool]]:
         for number, handler in before.items():
             signal.signal(number, handler)
 
-    for number in SIGNALS:
+    for number in before:
         signal.signal(number, ask)
     try:
         yield lambda: asked
