@@ -77,6 +77,9 @@ def command(
 
     OUT is written only if the held-out accuracy did not go down (else exit status 1); MODEL itself is never touched
     unless OUT names it. Where OUT is a slot, the tuned bundle becomes its next version, checked as 'install' does.
+
+    A stream writes it whenever more held-out samples are answered right. Its lines are path<TAB>label, or JSON objects
+    with "image" and "label"; Ctrl-C ends it well.
     """
     del model  # open_model reads it
     stream.check(data)
