@@ -10,6 +10,7 @@ import click
 from edge_cnn.cli.class_options import WantedClasses, class_options
 from edge_cnn.cli.console import PATH, Console, common_options, table
 from edge_cnn.cli.finetune_progress import shown
+from edge_cnn.cli.finetune_stream import StreamOptions, finetune_stream, stream_options
 from edge_cnn.cli.model_options import model_options
 from edge_cnn.cli.output_path import check_file
 from edge_cnn.cli.slot_options import slot_folder
@@ -34,7 +35,8 @@ FORGOTTEN = 0.02
 @click.command("finetune")
 @common_options
 @model_options
-@click.option("--data", type=PATH, required=True, help="Folder with one sub-folder of images a class, .npz, or name.")
+@click.option("--data", type=PATH, help="Folder with one sub-folder of images a class, .npz, or name.")
+@stream_options
 @click.option("--out", type=PATH, required=True, help="New file, of the same format as MODEL; or a slot.")
 @click.option("--holdout", type=float, default=0.2, show_default=True, help="Share of the samples held out.")
 @click.option("--replay", type=PATH, help="Samples of the old task, against forgetting; default: the bundle's own.")
@@ -58,7 +60,8 @@ def command(
     console: Console,
     model: Path,
     open_model: Callable[[], Classifier],
-    data: Path,
+    data: Path | None,
+    stream: StreamOptions,
     out: Path,
     holdout: float,
     replay: Path | None,
@@ -75,18 +78,24 @@ def command(
     momentum: float,
     work: TuningWork,
 ) -> int:
-    """Retrain the last layer of MODEL on DATA and write it to OUT.
+    """Retrain the last layer of MODEL on DATA, or on samples as they come, and write it to OUT.
 
     OUT is written only if the held-out accuracy did not go down (else exit status 1), the page of --report either way;
     MODEL itself is never touched unless OUT names it. Where OUT is a slot, the tuned bundle becomes its next version,
     checked as 'install' does.
+
+    A stream writes it whenever more held-out samples are answered right. Its lines are path<TAB>label, or JSON objects
+    with "image" and "label"; Ctrl-C ends it well.
     """
-    slot = slot_folder(out)
-    out = slot or out
+    stream.check(data)
     settings = OptimizerSettings(passes=epochs, learning_rate=learning_rate, batch_size=batch_size, momentum=momentum)
     training = TrainingConfig(
         optimizer, settings, _l2(l2), balanced=balance, smoothing=label_smoothing, patience=patience
     )
+    if data is None:
+        return finetune_stream(console, stream, open_model, out, replay, training)
+    slot = slot_folder(out)
+    out = slot or out
     asked = FinetuneConfig(holdout, console.seed, work.memory, training)
     classifier = open_model()
     config = work.config(asked, classifier)

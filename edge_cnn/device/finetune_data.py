@@ -63,16 +63,10 @@ class FinetuneData:
         chosen = self.old.holdout
         return CodeView(self.codes, self.old.at[chosen]), self.old.labels[chosen]
 
-    def remembered(self, name: str, per_class: int) -> ReplaySamples:
-        """The first few new training samples of each class, for the fine-tuning after this one.
-
-        Args:
-            name: of the artifact that they are embedded by.
-            per_class: how many at most.
-        """
-        labels = self.new.labels[self.new.train]
-        chosen = np.concatenate([np.flatnonzero(labels == label)[:per_class] for label in np.unique(labels)])
-        return ReplaySamples(labels[chosen], {name: self.codes[self.new.at[self.new.train[chosen]]]})
+    def new_training(self) -> tuple[CodeView, NDArray[np.int64]]:
+        """Embeddings and labels of the new ones that are trained on, shuffled."""
+        chosen = self.new.train
+        return CodeView(self.codes, self.new.at[chosen]), self.new.labels[chosen]
 
 
 def gather(

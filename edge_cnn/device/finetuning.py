@@ -19,30 +19,28 @@ from edge_cnn.device.class_imprinting import imprint_classes, without_classes
 from edge_cnn.device.classifier import Classifier
 from edge_cnn.device.embedding import BATCH, Embedder
 from edge_cnn.device.embedding_rows import open_rows
-from edge_cnn.device.embedding_store import CodeView, MemoryStore
+from edge_cnn.device.embedding_store import MemoryStore
 from edge_cnn.device.finetune_data import FinetuneData, gather, origin_of
 from edge_cnn.device.finetune_log import log_of
 from edge_cnn.device.finetune_result import Accuracies, FinetuneConfig, FinetuneResult
 from edge_cnn.device.finetune_samples import label_indices
 from edge_cnn.device.finetune_work import FinetuneWork
-from edge_cnn.device.head_quantization import relevant_range
-from edge_cnn.device.head_surgery import merge_head, split_head
+from edge_cnn.device.head_surgery import split_head
 from edge_cnn.device.head_training import (
-    TrainedHead,
-    TrainingConfig,
+    describe_training,
     pose_problem,
     to_parameters,
     train_head,
 )
+from edge_cnn.device.head_writing import write_head
 from edge_cnn.device.held_out_check import check_held_out, file_accuracy, share_right
 from edge_cnn.device.linear_probe import PredictedGain, predict_gain
 from edge_cnn.device.memory_budget import batch_size, training_memory
 from edge_cnn.device.sample_source import SampleSource
-from edge_cnn.device.softmax_head import SoftmaxHead
 from edge_cnn.device.standardization import fit_standardization
 from edge_cnn.device.training_checkpoint import TrainingCheckpoint
 from edge_cnn.device.training_progress import EpochLoss
-from edge_cnn.device.tuned_model import NEW_REPLAY_PER_CLASS, reopen_tuned
+from edge_cnn.device.tuned_model import remember, reopen_tuned
 
 
 @dataclass(frozen=True)
@@ -176,8 +174,8 @@ def finetune_samples(
         on_pass=checkpoint.save_training,
     )
     head = standardization.head_to_raw(trained.head)
-    merged = merge_head(classifier.artifact, head, _logits_range(head, (codes, held_codes), embedder))
-    optimizer = _optimizer(training, predicted.l2, trained)
+    merged = write_head(classifier.artifact, head, embedder, (codes, held_codes))
+    optimizer = describe_training(training, predicted.l2, trained)
     provenance = {
         "base_sha256": base.artifact.sha256,
         "samples": len(data.rows),
@@ -191,7 +189,7 @@ def finetune_samples(
         merged,
         head,
         embedder,
-        data.remembered(merged.name, NEW_REPLAY_PER_CLASS),
+        remember(*data.new_training(), merged.name),
         provenance,
     )
     checked = check_held_out(classifier, tuned, head, embedder, samples, data, batch)
@@ -232,16 +230,3 @@ def _key(origin: dict[str, Any], classifier: Classifier, config: FinetuneConfig,
     """What training depends on, as 32 bytes."""
     told = [origin, classifier.artifact.sha256, asdict(config), data.sha256, data.replay_sha256]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).digest()
-
-
-def _logits_range(head: SoftmaxHead, parts: tuple[CodeView, CodeView], embedder: Embedder) -> tuple[float, float]:
-    """What the head's logits need codes for, on embedding codes that are widened block by block."""
-    ranges = [relevant_range(head.logits(real)) for part in parts for _, real in embedder.real_blocks(part)]
-    return min(low for low, _ in ranges), max(high for _, high in ranges)
-
-
-def _optimizer(training: TrainingConfig, l2: float, trained: TrainedHead) -> dict[str, Any]:
-    asked = asdict(training)
-    settings = asked.pop("settings")
-    del asked["optimizer"]
-    return {"name": trained.optimizer} | settings | asked | {"l2": l2, "learning_rate": trained.learning_rate}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from typing import Any
@@ -184,6 +184,14 @@ def pose_problem(
         return problem
     with one_blas_thread():
         return replace(problem, anchor=(trusted_share(problem, head) * head).astype(np.float32))
+
+
+def describe_training(config: TrainingConfig, l2: float, trained: TrainedHead) -> dict[str, Any]:
+    """JSON values: the optimizer's name and all settings, as they were in the end."""
+    asked = asdict(config)
+    settings = asked.pop("settings")
+    del asked["optimizer"]
+    return {"name": trained.optimizer} | settings | asked | {"l2": l2, "learning_rate": trained.learning_rate}
 
 
 def to_parameters(head: SoftmaxHead) -> Parameters:

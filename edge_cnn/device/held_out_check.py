@@ -8,15 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_cnn.core.errors import DataError
-from edge_cnn.core.quantization import dequantize
 from edge_cnn.device.classifier import Classifier
 from edge_cnn.device.embedding import Embedder
 from edge_cnn.device.embedding_store import CodeView
 from edge_cnn.device.finetune_data import FinetuneData
 from edge_cnn.device.finetune_result import HeldOutAnswers
-from edge_cnn.device.head_quantization import LOGITS_FLOOR
-from edge_cnn.device.head_surgery import split_head
-from edge_cnn.device.runtimes import open_runtime
+from edge_cnn.device.head_writing import logit_error, logits_of_file
 from edge_cnn.device.sample_source import SampleSource
 from edge_cnn.device.softmax_head import SoftmaxHead
 
@@ -60,9 +57,7 @@ def check_held_out(
     """
     rows = data.rows[data.new.holdout]
     codes, labels = data.new_holdout()
-    split = split_head(tuned.artifact)
-    view = open_runtime(split.logits_view, tuned.runtime.name, threads=tuned.threads)
-    quantization = split.info.logits.quantization
+    logits = logits_of_file(tuned.artifact, tuned)
     answers: tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]] = ([], [])
     error, right = 0.0, 0
     for start in range(0, len(rows), batch):
@@ -72,13 +67,9 @@ def check_held_out(
             raise DataError("images have gone or changed while the model was tuned with them; start again")
         for found, opened in zip(answers, (before, tuned), strict=True):
             found.append(opened.predict(images).indices)
-        (output,) = view.run((tuned.encode(images),))
-        output = output.reshape(len(images), -1)
-        logits = output.astype(np.float32) if quantization is None else dequantize(output, quantization)
         meant = head.logits(embedder.to_real(codes[where]))
         right += int(np.count_nonzero(meant.argmax(axis=1) == labels[where]))
-        moved = np.maximum(logits, LOGITS_FLOOR) - np.maximum(meant, LOGITS_FLOOR)
-        error = max(error, float(np.abs(moved).max()))
+        error = max(error, logit_error(logits(images), meant))
     found = HeldOutAnswers(rows, labels, *(np.concatenate(answer) for answer in answers))
     return HeldOutCheck(found, right / len(rows), error)
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.bundle import Bundle
@@ -14,6 +15,7 @@ from edge_cnn.core.samples import GoldenSamples, ReplaySamples
 from edge_cnn.core.tolerance import default_tolerances
 from edge_cnn.device.classifier import Classifier
 from edge_cnn.device.embedding import Embedder
+from edge_cnn.device.embedding_store import CodeTable
 from edge_cnn.device.head_surgery import split_head
 from edge_cnn.device.model_input import to_model_input
 from edge_cnn.device.runtimes import open_runtime, reference_runtime
@@ -21,6 +23,19 @@ from edge_cnn.device.softmax_head import SoftmaxHead, softmax
 
 NEW_REPLAY_PER_CLASS = 30
 """New embeddings a class that a tuned bundle keeps for the next fine-tuning."""
+
+
+def remember(codes: CodeTable, labels: NDArray[np.int64], name: str) -> ReplaySamples:
+    """The first few samples of each class, for the fine-tuning after this one.
+
+    Args:
+        codes: embeddings (n, features) by the artifact's backbone.
+        labels: int64 (n,).
+        name: of the artifact.
+    """
+    first = [np.flatnonzero(labels == label)[:NEW_REPLAY_PER_CLASS] for label in np.unique(labels)]
+    chosen = np.concatenate(first)
+    return ReplaySamples(labels[chosen], {name: codes[chosen]})
 
 
 def reopen_tuned(
@@ -41,7 +56,7 @@ def reopen_tuned(
         merged: its artifact with the new head.
         head: the new head, for raw real embeddings.
         embedder: the backbone, which fine-tuning left alone.
-        new: labels and embedding codes of training samples to keep, at most `NEW_REPLAY_PER_CLASS` a class.
+        new: labels and embedding codes of training samples to keep (`remember`).
         provenance: what the manifest tells of this fine-tuning.
     """
     runtime = open_runtime(merged, classifier.runtime.name, threads=classifier.threads)
