@@ -14,7 +14,7 @@ from edge_cnn.core.tensor_spec import TensorSpec
 from edge_cnn.device.certificate import Certificate
 from edge_cnn.device.classifier import Classifier
 from edge_cnn.device.finetune_result import Accuracies, FinetuneResult, HeldOutAnswers
-from edge_cnn.device.head_training import EpochLoss
+from edge_cnn.device.head_training import Ended, EpochLoss
 from edge_cnn.device.linear_probe import PredictedGain
 from edge_cnn.device.softmax_head import SoftmaxHead
 from edge_cnn.verify.class_gains import class_gains
@@ -98,8 +98,10 @@ def result_of(fakes):
             steps=passes,
             history=tuple(EpochLoss(i, 2.0 / i, 1.5 / i + 0.1, 0.5 + 0.05 * i) for i in range(1, passes + 1)),
             chosen_pass=chosen,
+            ended=Ended.OPTIMUM if chosen == passes else Ended.PATIENCE,
             replay_held_out=40 if replay else 0,
             provenance={"base_sha256": "ba5e" * 16, "samples": 900, "samples_sha256": "5a" * 32, "holdout": 0.2},
+            log={},
         )
 
     return make
@@ -141,7 +143,7 @@ def test_the_page_is_well_formed_and_needs_nothing_from_elsewhere(animals):
 
 def test_names_of_classes_and_files_are_text_wherever_they_stand(animals):
     sources = [f"data/cat/<b>{i}.png" for i in range(900)]
-    page = page_of(animals, images_of, sources=sources)
+    page = page_of(animals, images_of, name_of=sources.__getitem__)
     assert page.text.count("<script>alert(1)</script>") > 4
     assert re.search(r"<b>\d+\.png", page.text)
     titles = [a["title"] for _, a in page.tags if "title" in a]

@@ -56,7 +56,7 @@ def settings_list(result: FinetuneResult, name: str, data: str) -> str:
         "seed": f"{result.seed} ({order['generator']})",
         "optimizer": str(result.optimizer["name"]),
         **settings,
-        "passes made": f"{len(result.history)}, pass {result.chosen_pass} chosen",
+        "passes made": f"{len(result.history)}, pass {result.chosen_pass} chosen; ended: {result.ended}",
         "gradient steps": str(result.steps),
         "preprocessing": source,
         "runtime": f"{runtime.name} {runtime.version}, {runtime.kernels().family} kernels",
@@ -71,12 +71,10 @@ def settings_list(result: FinetuneResult, name: str, data: str) -> str:
 
 def _loss_gap(result: FinetuneResult, bound: float) -> str:
     term = "<code>loss_gap_bound</code>"
-    early = result.chosen_pass < len(result.history)
-    why = "training was stopped where the held-out loss was lowest, on purpose" if early else "it was cut short"
     if bound >= USELESS_GAP:
         return (
             f"{term} is {bound:.3g} nats, which says nothing of use here: it bounds how far the training loss is above "
-            f"its minimum, and {why}."
+            f"its minimum, and training ended before that ({result.ended})."
         )
     return (
         f"{term} is {bound:.3g} nats: the training loss with its L2 term has one minimum, and no head at all has a "
