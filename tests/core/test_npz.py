@@ -53,6 +53,14 @@ def test_what_is_packed_here_is_read_by_numpy():
         np.testing.assert_array_equal(arrays["outputs/a"], [0, 1, 2])
 
 
+@pytest.mark.parametrize("number", [np.float64(0.1), np.array(3), np.array("quasi-newton")])
+def test_a_number_stays_a_number(number):
+    packed = pack_npz({"a": number})
+    for found in (unpack_npz(packed, name="x", max_bytes=LIMIT)["a"], np.load(io.BytesIO(packed))["a"]):
+        assert found.shape == ()
+        assert found == number
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
