@@ -15,7 +15,7 @@ from edge_cnn.core.samples import ReplaySamples
 from edge_cnn.device.classifier import Classifier
 from edge_cnn.device.embedding import Embedder
 from edge_cnn.device.embedding_pass import embed
-from edge_cnn.device.embedding_store import CodeTable, CodeView, EmbeddingStore, digest_of
+from edge_cnn.device.embedding_store import CodeTable, CodeView, EmbeddingStore, digest_of, first_unknown
 from edge_cnn.device.finetune_samples import SplitSamples, check_labels, labels_among, split_samples
 from edge_cnn.device.sample_checks import check_embeddings, remark_on_split, row_digests, without_copies
 from edge_cnn.device.sample_source import SampleSource
@@ -41,11 +41,15 @@ class FinetuneData:
     replay_sha256: str | None
 
     def training(self) -> tuple[CodeView, NDArray[np.int64], NDArray[np.bool_]]:
-        """Embeddings, labels, and which are new; in the order of the table, so that a file is read in one go."""
-        at = np.concatenate([self.new.at[self.new.train], self.old.at[self.old.train]])
-        labels = np.concatenate([self.new.labels[self.new.train], self.old.labels[self.old.train]])
-        order = np.argsort(at, kind="stable")
-        return CodeView(self.codes, at[order]), labels[order], order < len(self.new.train)
+        """Embeddings, labels, and which are new; in the order of the samples.
+
+        That is a new table's order, so that a file is read in one go. The order of a table that was there already tells
+        what was embedded before, and sums in another order are other bits.
+        """
+        new, old = np.sort(self.new.train), np.sort(self.old.train)
+        at = np.concatenate([self.new.at[new], self.old.at[old]])
+        labels = np.concatenate([self.new.labels[new], self.old.labels[old]])
+        return CodeView(self.codes, at), labels, np.arange(len(at)) < len(new)
 
     def held_out(self) -> tuple[CodeView, NDArray[np.int64]]:
         """Embeddings and labels of what is held out, the new ones first."""
@@ -158,7 +162,7 @@ def origin_of(classifier: Classifier) -> dict[str, Any]:
 def _put(store: EmbeddingStore, codes: NDArray[Any]) -> NDArray[np.int64]:
     """Rows of the store's table for embeddings that came without images."""
     digests = [digest_of(row) for row in codes]
-    fresh = {digest: i for i, digest in reversed(list(enumerate(digests))) if store.find(digest) is None}
+    fresh = first_unknown(digests, store)
     if fresh:
         store.append(list(fresh), codes[list(fresh.values())])
     return np.array([store.find(digest) for digest in digests], np.int64)
