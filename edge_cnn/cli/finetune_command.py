@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,7 +16,7 @@ from edge_cnn.cli.model_options import model_options
 from edge_cnn.cli.output_path import check_file
 from edge_cnn.cli.slot_options import slot_folder
 from edge_cnn.cli.slot_tuning import install_tuned, slot_for_tuning
-from edge_cnn.cli.tuning_work import TuningWork, work_options
+from edge_cnn.cli.tuning_work import TuningWork, announce, is_in_place, work_options
 from edge_cnn.core.atomic_file import write_atomically
 from edge_cnn.core.bundle import SUFFIX
 from edge_cnn.core.errors import InputError
@@ -127,6 +128,8 @@ def command(
     if old is None and not (classifier.bundle and classifier.bundle.replay):
         console.note("no replay samples: what the model knew before may be forgotten; --replay DATA keeps it")
     with work.folder(slot or out, console) as kept:
+        if work.was_saved(kept, model, out, report, console):
+            return 0
         with shown(console, len(samples) + (len(old) if old else 0), config.training.settings.passes) as listener:
             result = finetune_samples(
                 classifier, samples, config=config, replay=old, class_names=names, listener=listener, work=kept
@@ -136,7 +139,9 @@ def command(
         if work.reproduce is not None:
             check_reproduced(work.reproduce, result)
         work.write_log(result)
-        saved = None
+        document, summary, saved = _document(result, out, skipped, classifier), _summary(result, out), None
+        if result.improved and is_in_place(model, out):
+            announce(kept, result.classifier, out, document, summary)
         try:
             if result.improved:
                 if writer is not None:
@@ -153,16 +158,19 @@ def command(
                 console.note(f"report: {report}")
     if classifier.bundle is None and "given" in classifier.preprocessing_source:
         console.note("the file cannot say so itself: give the same --input-range whenever you use it")
-    document = result.to_json() | {
+    console.result(document, summary)
+    result.check()
+    return 0
+
+
+def _document(result: FinetuneResult, out: Path, skipped: list[Path], classifier: Classifier) -> dict[str, Any]:
+    return result.to_json() | {
         "saved": result.improved,
         "out": str(out) if result.improved else None,
         "skipped": sorted({str(path) for path in skipped}),
         "left_out": _left_out(classifier),
         "classes": list(result.classifier.labels),
     }
-    console.result(document, _summary(result, out))
-    result.check()
-    return 0
 
 
 def _write_report(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import json
+import os
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +18,13 @@ from click.core import ParameterSource
 from edge_cnn.cli.console import PATH, Console
 from edge_cnn.cli.output_path import check_apart, check_file
 from edge_cnn.core.atomic_file import write_atomically
+from edge_cnn.core.bundle import SUFFIX as BUNDLE
 from edge_cnn.core.errors import InputError
 from edge_cnn.device.classifier import Classifier
 from edge_cnn.device.finetune_log import check_origin, config_of, read_log
 from edge_cnn.device.finetune_result import FinetuneConfig, FinetuneResult
 from edge_cnn.device.finetune_work import SUFFIX, FinetuneWork
+from edge_cnn.device.slot_folder import read_state
 
 MEGABYTE = 2**20
 
@@ -94,10 +98,47 @@ class TuningWork:
             console.note(f"interrupted; the same command with --resume goes on, what is done lies in {place}")
             raise
 
+    def was_saved(self, kept: FinetuneWork, model: Path, out: Path, report: Path | None, console: Console) -> bool:
+        """Whether an interrupted fine-tuning of `model` had come to write `out` in its place; says what it had found.
+
+        The model that it began with is gone then, and the tuned one must not be tuned again.
+        """
+        told = kept.announced(_hash_at(out)) if is_in_place(model, out) else None
+        if told is None:
+            return False
+        console.note("it was interrupted when all was saved, so that nothing is left to do")
+        if report is not None:
+            console.note("the model before is gone, so that no report can be made of it any more")
+        console.result(told["document"], told["summary"])
+        return True
+
     def write_log(self, result: FinetuneResult) -> None:
         """Write the log, where one was asked for. Raises: InputError: it cannot be written."""
         if self.log is not None:
             write_atomically(self.log, json.dumps(result.log, indent=1, sort_keys=True).encode() + b"\n")
+
+
+def is_in_place(model: Path, out: Path) -> bool:
+    """Whether the tuned model takes the place of `model`, a file or a slot."""
+    return os.path.realpath(model) == os.path.realpath(out)
+
+
+def announce(kept: FinetuneWork, tuned: Classifier, out: Path, document: dict[str, Any], summary: str) -> None:
+    """Note down what is going to be written to `out`, for `TuningWork.was_saved`. Raises: InputError."""
+    whole = tuned.bundle is not None and (out.is_dir() or out.suffix.lower() == BUNDLE)
+    data = tuned.bundle.to_bytes() if whole and tuned.bundle is not None else tuned.artifact.data
+    kept.announce(hashlib.sha256(data).hexdigest(), {"document": document, "summary": summary})
+
+
+def _hash_at(out: Path) -> str | None:
+    """SHA-256 of a file, or of the active version of a slot."""
+    if out.is_dir():
+        record = read_state(out).record
+        return record.active_version.sha256 if record is not None else None
+    try:
+        return hashlib.sha256(out.read_bytes()).hexdigest()
+    except OSError:
+        return None
 
 
 def work_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,15 +1,17 @@
 """The folder in which a fine-tuning keeps what a power cut must not cost: embeddings, and how far training has come.
 
-    OUT.tuning/  lock  embeddings  checkpoint.npz
+    OUT.tuning/  lock  embeddings  checkpoint.npz  result.json
 
 It goes when the fine-tuning ends, and stays when it is interrupted. What training depends on (model, samples, settings)
-is hashed into a key: a checkpoint with another key is of no use, its embeddings still are.
+is hashed into a key: a checkpoint with another key is of no use, its embeddings still are. The result is there where it
+takes the model's own place: interrupted after that, the model to begin with is gone, and nothing is left to do.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import time
 from collections.abc import Callable
@@ -26,7 +28,7 @@ from edge_cnn.core.npz import pack_npz, unpack_npz
 from edge_cnn.device.embedding_cache import EmbeddingCache
 
 SUFFIX = ".tuning"
-LOCK, EMBEDDINGS, CHECKPOINT = "lock", "embeddings", "checkpoint.npz"
+LOCK, EMBEDDINGS, CHECKPOINT, RESULT = "lock", "embeddings", "checkpoint.npz", "result.json"
 KEY = "key"
 SAVE_SECONDS = 2.0
 """Between two checkpoints, so that a memory card is spared."""
@@ -65,7 +67,7 @@ class FinetuneWork:
                 )
             self._lock()
             if not resume:
-                self._clear()
+                self._clear(keep={self.folder / LOCK})
         except OSError as error:
             self._stack.close()
             raise InputError(f"cannot keep the work of fine-tuning in {folder}: {error.strerror}") from error
@@ -78,9 +80,11 @@ class FinetuneWork:
     ) -> None:
         # An interrupt or a crash may be resumed; an error that was raised on purpose would only come again.
         if kind is None or issubclass(kind, EdgeCnnError):
-            self._clear()
+            self._clear(keep={self.folder / LOCK, self.folder / RESULT})
             with contextlib.suppress(OSError):
                 (self.folder / LOCK).unlink(missing_ok=True)
+                # Last: as long as it is there, who resumes knows that all was saved.
+                (self.folder / RESULT).unlink(missing_ok=True)
                 self.folder.rmdir()
                 sync_folder(self.folder.parent)
         self._stack.close()
@@ -124,8 +128,20 @@ class FinetuneWork:
         write_atomically(self.folder / CHECKPOINT, pack_npz(arrays))
         self._saved_at = time.monotonic()
 
+    def announce(self, sha256: str, told: dict[str, Any]) -> None:
+        """Before a result is written over its own model: its hash, and JSON values to tell. Raises: InputError."""
+        write_atomically(self.folder / RESULT, json.dumps({"sha256": sha256, "told": told}).encode())
+
+    def announced(self, sha256: str | None) -> dict[str, Any] | None:
+        """What was to be told of the result with this hash, if it was the last one announced."""
+        try:
+            found = json.loads((self.folder / RESULT).read_bytes())
+            return found["told"] if found["sha256"] == sha256 else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
     def _own(self) -> set[Path]:
-        files = {self.folder / name for name in (LOCK, EMBEDDINGS, CHECKPOINT)}
+        files = {self.folder / name for name in (LOCK, EMBEDDINGS, CHECKPOINT, RESULT)}
         return files | {left for path in files for left in temporaries(path)}
 
     def _lock(self) -> None:
@@ -139,7 +155,7 @@ class FinetuneWork:
                 f"another process is fine-tuning in {self.folder}; wait for it to end, or choose another --out"
             ) from None
 
-    def _clear(self) -> None:
-        for path in self._own() - {self.folder / LOCK}:
+    def _clear(self, keep: set[Path]) -> None:
+        for path in self._own() - keep:
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
