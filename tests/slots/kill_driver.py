@@ -5,23 +5,17 @@
 
 A process of its own, with one thread: it forks a child for each use, so that none pays for a start of Python. TEMPLATE
 is copied to WORK/slot before each use. A line of JSON a kill: {"at", "answer", "notes", "counter", "probation",
-"stray"}; the last line is {"kills"}. `ptrace(2)` stops the child before and after each of its system calls; SIGKILL
-then ends it there, before the call or after it.
+"stray"}; the last line is {"kills"}.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
-import random
 import shutil
-import signal
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from edge_cnn.core.bundle import Bundle, read_bundle
@@ -29,9 +23,7 @@ from edge_cnn.core.errors import EdgeCnnError, ToleranceError
 from edge_cnn.device.slot_folder import LOCK, RECORDS, read_state
 from edge_cnn.device.slot_start import start
 from edge_cnn.device.slot_update import open_for_change
-
-PTRACE_TRACEME, PTRACE_SYSCALL = 0, 24
-"""Linux, the same on all its machines."""
+from tests.slots.killing import in_child, killed_at_calls, killed_at_times
 
 
 def answer_of(bundle: Bundle) -> str:
@@ -54,48 +46,6 @@ def use_slot(folder: Path, request: dict[str, str], content: bytes) -> None:
             writer.roll_back(check_fit)
     else:
         start(folder, check_fit)
-
-
-def in_child(work: Callable[[], None]) -> int:
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            work()
-            status = 0
-        except EdgeCnnError as error:
-            print(error, file=sys.stderr)  # noqa: T201  # the parent reports the status
-        finally:
-            os._exit(status)
-    return child
-
-
-def traced(work: Callable[[], None], ptrace: Callable[..., int], stop: int) -> tuple[bool, int]:
-    """Run `work` in a child and kill it at its `stop`-th stop; whether it was killed, and how many stops it made."""
-
-    def stopped() -> None:
-        if ptrace(PTRACE_TRACEME, 0, None, None) != 0:
-            os._exit(3)
-        os.kill(os.getpid(), signal.SIGSTOP)
-        work()
-
-    child = in_child(stopped)
-    _, status = os.waitpid(child, 0)
-    if os.WIFEXITED(status):
-        sys.exit(f"error: ptrace is not allowed here (status {os.WEXITSTATUS(status)})")
-    for count in range(1, 1_000_000):
-        ptrace(PTRACE_SYSCALL, child, None, None)
-        _, status = os.waitpid(child, 0)
-        if os.WIFEXITED(status):
-            if os.WEXITSTATUS(status):
-                sys.exit("error: the use that was to be killed failed by itself")
-            return False, count - 1
-        if count == stop:
-            os.kill(child, signal.SIGKILL)
-            while not os.WIFSIGNALED(status):
-                _, status = os.waitpid(child, 0)
-            return True, count
-    raise AssertionError("it never ends")
 
 
 def next_start(folder: Path) -> dict[str, object]:
@@ -126,40 +76,6 @@ def next_start(folder: Path) -> dict[str, object]:
     told["counter"] = state.record.counter if state.record else 0
     told["probation"] = state.record.probation if state.record else None
     return told
-
-
-def killed_at_calls(renew: Callable[[], None], work: Callable[[], None], stride: int) -> Iterator[str]:
-    libc = ctypes.CDLL(None, use_errno=True)
-    ptrace = libc.ptrace
-    ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
-    ptrace.restype = ctypes.c_long
-    stop = 1
-    while True:
-        renew()
-        killed, calls = traced(work, ptrace, stop)
-        if not killed:
-            return
-        yield f"stop {calls}"
-        stop += stride
-
-
-def killed_at_times(renew: Callable[[], None], work: Callable[[], None], count: int, seed: int) -> Iterator[str]:
-    generator = random.Random(seed)  # chooses times, guards nothing
-    renew()
-    begin = time.perf_counter()
-    os.waitpid(in_child(work), 0)
-    whole = time.perf_counter() - begin
-    kills = 0
-    while kills < count:
-        renew()
-        child = in_child(work)
-        wait = generator.uniform(0, whole)
-        time.sleep(wait)
-        os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
-        if os.WIFSIGNALED(status):
-            kills += 1
-            yield f"{1e3 * wait:.2f} ms"
 
 
 def main() -> None:

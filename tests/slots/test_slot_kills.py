@@ -15,14 +15,11 @@ from typing import Any
 import pytest
 
 from edge_cnn.device.slot_folder import read_state, write_record
+from tests.slots.killing import needs_ptrace
 
 DRIVER = Path(__file__).with_name("kill_driver.py")
 CALLS_EVERY = 9
 """In the everyday loop; coprime to two, so that both sides of calls are met."""
-
-needs_ptrace = pytest.mark.skipif(
-    sys.platform != "linux", reason="stops at system calls with Linux's ptrace: run it there"
-)
 
 
 @dataclass(frozen=True)
