@@ -12,7 +12,6 @@ from typing import Any, cast
 import numpy as np
 
 from edge_cnn import __version__
-from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.errors import CheckFailedError, InputError
 from edge_cnn.device.classifier import Classifier
 from edge_cnn.device.finetune_data import FinetuneData, origin_of
@@ -26,12 +25,13 @@ SCHEMA = 1
 MAX_BYTES = 2**26
 
 NAMES = {
+    "machine": "kind of processor",
     "artifact": "model file",
     "runtime": "runtime",
     "kernels": "kernels",
-    "machine": "kind of processor",
     "preprocessing": "input range",
 }
+"""What must be the same, the first to be told first: on another processor runtime and kernels are others too."""
 
 
 def log_of(
@@ -42,7 +42,7 @@ def log_of(
     trained: TrainedHead,
     predicted: PredictedGain,
     head: SoftmaxHead,
-    merged: Artifact,
+    tuned: Classifier,
 ) -> dict[str, Any]:
     """JSON values: what went in, the way, and hashes of what came out."""
     return {
@@ -59,7 +59,8 @@ def log_of(
         "steps": trained.steps,
         "history": [[done.loss, done.holdout_loss, done.holdout_accuracy] for done in trained.history],
         "head_sha256": _head_hash(head),
-        "artifact_sha256": merged.sha256,
+        "artifact_sha256": tuned.artifact.sha256,
+        "bundle_sha256": None if tuned.bundle is None else hashlib.sha256(tuned.bundle.to_bytes()).hexdigest(),
     }
 
 
@@ -94,11 +95,11 @@ def config_of(log: dict[str, Any]) -> FinetuneConfig:
 def check_origin(log: dict[str, Any], classifier: Classifier) -> None:
     """Raises: InputError: another model file, runtime or machine than the log's, so that other bytes would come out."""
     now = origin_of(classifier)
-    for name, value in now.items():
+    for name, told in NAMES.items():
         was = log.get("origin", {}).get(name)
-        if was != value:
+        if was != now[name]:
             raise InputError(
-                f"the log was made with another {NAMES[name]}: {was}, here it is {value}; use the same, or tune anew"
+                f"the log was made with another {told}: {was}, here it is {now[name]}; use the same, or tune anew"
             )
 
 
@@ -110,12 +111,23 @@ def check_reproduced(log: dict[str, Any], result: FinetuneResult) -> None:
             f"the samples are not those of the log ({log.get('data')} then, {now['data']} now); give the same --data "
             "and --replay"
         )
-    for name in ("head_sha256", "artifact_sha256"):
+    for name in ("head_sha256", "artifact_sha256", "bundle_sha256"):
         if log.get(name) != now[name]:
             raise CheckFailedError(
-                f"other bytes than the log's came out: {name} {now[name][:12]}..., not {str(log.get(name))[:12]}...; "
+                f"other bytes than the log's came out: {name} {str(now[name])[:12]}..., not {str(log.get(name))[:12]}...; "
                 f"nothing was saved; the log is of edge_cnn {log.get('edge_cnn')}, other processors may round otherwise"
             )
+    # Or nobody could tell that the log is of this run.
+    others = [name for name in sorted(now) if name != "edge_cnn" and _text(log.get(name)) != _text(now[name])]
+    if others:
+        raise CheckFailedError(
+            f"the log tells another {others[0]!r} than this run had; nothing was saved; give the log as it was written"
+        )
+
+
+def _text(value: Any) -> str:
+    """As JSON, where a tuple is a list and NaN equals NaN."""
+    return json.dumps(value, sort_keys=True)
 
 
 def _head_hash(head: SoftmaxHead) -> str:

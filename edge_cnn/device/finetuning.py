@@ -175,7 +175,8 @@ def finetune_samples(
     )
     head = standardization.head_to_raw(trained.head)
     merged = write_head(classifier.artifact, head, embedder, (codes, held_codes))
-    optimizer = describe_training(training, predicted.l2, trained)
+    # The whole budget, of which the optimizer's part depends on the number of threads.
+    optimizer = describe_training(training, predicted.l2, trained) | {"memory": config.memory}
     provenance = {
         "base_sha256": base.artifact.sha256,
         "samples": len(data.rows),
@@ -222,7 +223,7 @@ def finetune_samples(
         ended=trained.ended,
         replay_held_out=len(data.old.holdout),
         provenance=provenance,
-        log=log_of(origin, config, class_names, data, trained, predicted, head, merged),
+        log=log_of(origin, config, class_names, data, trained, predicted, head, tuned),
     )
 
 
