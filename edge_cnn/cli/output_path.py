@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from edge_cnn.core.atomic_file import remove_leftovers
 from edge_cnn.core.errors import InputError
 
 
@@ -92,6 +93,8 @@ def check_folder(path: Path, option: str = "--out") -> None:
 def _try_file(file: Path, shown: Path, option: str) -> None:
     """Make and remove the temporary file that `atomic_file.replacing` would make for `file`."""
     try:
+        # Who was killed here before may not come to write the file this time either.
+        remove_leftovers(file.absolute())
         handle, name = tempfile.mkstemp(prefix=f".{file.stem}-", suffix=file.suffix, dir=file.absolute().parent)
     except OSError as error:
         raise _cannot_write(shown, option, error) from error

@@ -34,7 +34,7 @@ def replacing(path: Path) -> Generator[Path]:
     """
     try:
         path = _place(path)
-        _remove_leftovers(path)
+        remove_leftovers(path)
         handle, temporary = _locked_temporary(path)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from error
@@ -119,7 +119,8 @@ def _locked_temporary(path: Path) -> tuple[int, Path]:
         os.close(handle)
 
 
-def _remove_leftovers(path: Path) -> None:
+def remove_leftovers(path: Path) -> None:
+    """Remove what killed writers of `path` left behind. Raises: OSError: the folder cannot be read."""
     for temporary in temporaries(path):
         # Whatever goes wrong here (a foreign owner, another cleaner who was first) is no reason not to write.
         with contextlib.suppress(OSError):

@@ -31,6 +31,16 @@ def refusal(check, *arguments):
     return str(caught.value)
 
 
+def test_what_a_killed_check_or_writer_left_is_removed(tmp_path):
+    """Also where the command then does not come to write the file."""
+    left = [".tuned-abcdefgh.npz", ".tuned-0123_xyz.npz"]
+    others = [".tuned-short.npz", ".tuned-abcdefgh.txt", ".other-abcdefgh.npz"]
+    for name in (*left, *others):
+        (tmp_path / name).write_bytes(b"half")
+    check_file(tmp_path / "tuned.npz", [".npz"])
+    assert {path.name for path in tmp_path.iterdir()} == set(others)
+
+
 def test_a_good_place_stays_as_it_is(tmp_path):
     (tmp_path / "old.npz").write_bytes(b"old")
     check_file(tmp_path / "old.npz", [".npz"])
