@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_cnn import __version__
 from edge_cnn.core.atomic_file import sync_folder, temporaries, write_atomically
 from edge_cnn.core.errors import DataError, EdgeCnnError, InputError
 from edge_cnn.core.npz import pack_npz, unpack_npz
@@ -102,8 +103,9 @@ class FinetuneWork:
             return self._stack.enter_context(EmbeddingCache(path, origin, features, dtype))
 
     def recall(self, key: bytes) -> Arrays | None:
-        """What was saved last, if it was saved for this key; further saves are for it."""
-        self._key = key
+        """What was saved last, if it was saved for this key by this edge_cnn; further saves are for it."""
+        # Another one may keep other things, or train in another way.
+        key = self._key = key + __version__.encode()
         path = self.folder / CHECKPOINT
         try:
             saved = unpack_npz(path.read_bytes(), name=str(path), max_bytes=MAX_CHECKPOINT)

@@ -202,6 +202,13 @@ def test_a_checkpoint_that_was_torn_anywhere_begins_the_training_anew(case, tmp_
     check_checkpoints(case, tmp_path / "work", 40)
 
 
+def test_the_checkpoint_of_another_version_begins_the_training_anew(case, tmp_path, monkeypatch):
+    monkeypatch.setattr(finetune_work, "__version__", "0.0.1")
+    appended, passes = case.resumed(case.while_training, tmp_path / "work")
+    assert appended == 0
+    assert passes[0] == 1
+
+
 @pytest.mark.slow
 def test_whatever_bytes_of_the_work_were_changed_it_ends_with_the_same_bytes(case, tmp_path):
     rng = np.random.default_rng(0)
