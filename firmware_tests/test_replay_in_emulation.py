@@ -1,4 +1,4 @@
-"""A fine-tuning inside an emulated ARM machine is done again from its log to the same bytes, and is not done elsewhere."""
+"""A fine-tuning in an emulated ARM machine is done again from its log to the same bytes, and nowhere else."""
 
 from __future__ import annotations
 

@@ -112,10 +112,11 @@ def check_reproduced(log: dict[str, Any], result: FinetuneResult) -> None:
             "and --replay"
         )
     for name in ("head_sha256", "artifact_sha256", "bundle_sha256"):
+        was, found = (str(told.get(name))[:12] for told in (log, now))
         if log.get(name) != now[name]:
             raise CheckFailedError(
-                f"other bytes than the log's came out: {name} {str(now[name])[:12]}..., not {str(log.get(name))[:12]}...; "
-                f"nothing was saved; the log is of edge_cnn {log.get('edge_cnn')}, other processors may round otherwise"
+                f"other bytes than the log's came out: {name} {found}..., not {was}...; nothing was saved; the log is of "
+                f"edge_cnn {log.get('edge_cnn')}, other processors may round otherwise"
             )
     # Or nobody could tell that the log is of this run.
     others = [name for name in sorted(now) if name != "edge_cnn" and _text(log.get(name)) != _text(now[name])]

@@ -1,13 +1,14 @@
 """Kills one command `edge-cnn finetune` again and again, resumes it, and tells what is there after each.
 
     python finetune_kill_driver.py TEMPLATE WORK REQUEST calls STRIDE
+    python finetune_kill_driver.py TEMPLATE WORK REQUEST end STRIDE LAST
     python finetune_kill_driver.py TEMPLATE WORK REQUEST times COUNT SEED
     python finetune_kill_driver.py TEMPLATE WORK REQUEST chains COUNT LENGTH SEED
 
 TEMPLATE is copied to WORK/place before each first start, and the command's paths are below that. REQUEST is JSON:
 {"words": the command's arguments, "out": where the tuned model goes, a file or a slot, "in_place": whether it is the
 model's own place, "file": inputs for the model}. `chains` kills the resumed commands too, each LENGTH times before it
-may end, at random stops and random times in turn.
+may end, at random stops and random times in turn; `end` kills at the LAST stops only, where OUT is written.
 
 Lines of JSON: one before, one after an uninterrupted run, one a kill with "at", and one an end with "ended":
 {"version": SHA-256 of what `out` holds, "answers": the classes it gives to "file", "files": SHA-256 by name}.
@@ -179,7 +180,10 @@ def main() -> None:
             else:
                 tell({"at": at})
         return
-    for at in (killed_at_calls if how == "calls" else killed_at_times)(renew, tune, *numbers):
+    if how == "end":
+        renew()
+        numbers[1] = traced(tune, sys.maxsize)[1] - numbers[1]
+    for at in (killed_at_times if how == "times" else killed_at_calls)(renew, tune, *numbers):
         tell({"at": at})
         finish()
 

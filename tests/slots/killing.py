@@ -72,8 +72,8 @@ def traced(work: Callable[[], None], stop: int) -> tuple[bool, int]:
     raise AssertionError("it never ends")
 
 
-def killed_at_calls(renew: Callable[[], None], work: Callable[[], None], stride: int) -> Iterator[str]:
-    stop = 1
+def killed_at_calls(renew: Callable[[], None], work: Callable[[], None], stride: int, first: int = 1) -> Iterator[str]:
+    stop = first
     while True:
         renew()
         killed, calls = traced(work, stop)
