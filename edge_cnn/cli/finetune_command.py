@@ -25,6 +25,7 @@ from edge_cnn.device.finetune_log import check_reproduced
 from edge_cnn.device.finetune_result import FinetuneConfig, FinetuneResult
 from edge_cnn.device.finetuning import finetune_samples
 from edge_cnn.device.head_training import TrainingConfig
+from edge_cnn.device.malloc_arenas import share_one_arena
 from edge_cnn.device.optimizers.optimizer import OptimizerSettings
 from edge_cnn.device.optimizers.table import AUTO, OPTIMIZERS
 from edge_cnn.device.sample_source import SampleSource, open_data
@@ -89,6 +90,7 @@ def command(
     with "image" and "label"; Ctrl-C ends it well.
     """
     stream.check(data)
+    share_one_arena()
     settings = OptimizerSettings(passes=epochs, learning_rate=learning_rate, batch_size=batch_size, momentum=momentum)
     training = TrainingConfig(
         optimizer, settings, _l2(l2), balanced=balance, smoothing=label_smoothing, patience=patience

@@ -168,7 +168,7 @@ def work_options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=float,
             default=32,
             show_default=True,
-            help="MB for images, embeddings and training, above the runtime; 8 or more.",
+            help="MB for images, embeddings and training, above the runtime; 16 or more.",
         ),
         click.option("--log", type=PATH, help="Write a log that --reproduce does again, to the same bytes."),
         click.option("--reproduce", type=PATH, help="Take seed and settings from this log; fail on other bytes."),

@@ -17,8 +17,8 @@ from edge_cnn.core.quantization import QuantizationParams
 from edge_cnn.device.embedding_store import CodeTable
 from edge_cnn.device.standardization import Standardization
 
-BLOCK_VALUES = 2**19
-"""Values of a block: 2 MB of float32, which stays in the cache between its two products."""
+BLOCK_VALUES = 2**18
+"""Values of a block: 1 MB of float32, which stays in the cache between its two products."""
 
 Choice = slice | NDArray[np.int64]
 

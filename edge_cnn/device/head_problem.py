@@ -20,6 +20,9 @@ from edge_cnn.device.embedding_rows import EmbeddingRows, each_block, over_block
 
 Parameters = NDArray[np.float32]
 
+EXACT_VALUES = 2**16
+"""Values that are widened to float64 at once, 512 kB."""
+
 
 @dataclass(frozen=True)
 class HeadProblem:
@@ -89,29 +92,41 @@ class HeadProblem:
         return loss + self.penalty(parameters), gradient.astype(np.float32, copy=False)
 
     def exact_value_and_gradient(self, parameters: NDArray[np.floating]) -> tuple[float, NDArray[np.float64]]:
-        """As `value_and_gradient`, all in float64: what a bound is computed from."""
-        wide = parameters.astype(np.float64)
-        moved = wide - self.anchor
-        loss, gradient = self._one_pass(np.ascontiguousarray(wide.T))
-        return loss + 0.5 * self.l2 * float(np.vdot(moved, moved)), gradient + self.l2 * moved
+        """As `value_and_gradient`, all in float64: what a bound is computed from. A few rows at a time, since they are
+        twice as wide."""
+        moved = parameters.astype(np.float64) - self.anchor
+        transposed = np.ascontiguousarray(parameters.T, np.float64)
+        loss, gradient = 0.5 * self.l2 * float(np.vdot(moved, moved)), self.l2 * moved
+        step = max(EXACT_VALUES // self.rows.width, 1)
+        for start in range(0, self.samples, step):
+            where = slice(start, min(start + step, self.samples))
+            part, direction = self._of_block(where, self.rows.take(where).astype(np.float64), transposed)
+            loss += part
+            gradient += direction
+        return loss, gradient
 
-    def _one_pass(self, transposed: NDArray[np.floating]) -> tuple[float, NDArray[np.floating]]:
-        """Cross-entropy and its gradient, in the precision of `transposed` (features + 1, classes)."""
-        entropy = self.cross_entropy
+    def _one_pass(self, transposed: NDArray[np.float32]) -> tuple[float, NDArray[np.floating]]:
+        """Cross-entropy and its gradient, for `transposed` (features + 1, classes)."""
         losses: dict[int, float] = {}
 
         def work(where: slice, z: NDArray[np.float32]) -> NDArray[np.floating]:
-            block = z.astype(transposed.dtype, copy=False)
-            logits = np.ascontiguousarray((block @ transposed).T)
-            shares = entropy.shares(where, transposed.dtype)
-            picked = entropy.targets_dot(logits, where)
-            losses[where.start] = float((softmax_in_place(logits) - picked) @ shares)
-            entropy.residual_in_place(logits, where)
-            return logits @ block
+            losses[where.start], direction = self._of_block(where, z, transposed)
+            return direction
 
         gradient = over_blocks(self.rows, work, self.threads)
         assert gradient is not None
         return sum(losses[start] for start in sorted(losses)), gradient
+
+    def _of_block(
+        self, where: slice, z: NDArray[np.floating], transposed: NDArray[np.floating]
+    ) -> tuple[float, NDArray[np.floating]]:
+        """What the rows `z` at `where` add to the cross-entropy and its gradient, in their precision."""
+        entropy = self.cross_entropy
+        logits = np.ascontiguousarray((z @ transposed).T)
+        picked = entropy.targets_dot(logits, where)
+        loss = float((softmax_in_place(logits) - picked) @ entropy.shares(where, transposed.dtype))
+        entropy.residual_in_place(logits, where)
+        return loss, logits @ z
 
 
 def loss_and_accuracy(

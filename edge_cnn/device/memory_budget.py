@@ -12,8 +12,14 @@ from edge_cnn.core.errors import InputError
 from edge_cnn.core.tensor_spec import TensorSpec
 from edge_cnn.device.embedding_rows import BLOCK_VALUES
 
-LEAST = 2**23
-"""Bytes below which blocks and images alone would break the budget."""
+LEAST = 2**24
+"""Bytes below which blocks, images and the lists of the samples alone would break the budget."""
+
+LISTS = 6 * 2**20
+"""For what there is of every sample whatever its size: names, digests, labels, places in the file."""
+
+BLOCK_BYTES = 12
+"""For each value of a block that a thread works on: float32, the codes it comes from, and sums of the gradient."""
 
 IMAGE_COPIES = 8
 """Bytes in flight for each value of a batch: pixels twice, codes or floats, and what a decoder takes."""
@@ -32,5 +38,5 @@ def batch_size(model_input: TensorSpec, budget: int) -> int:
 
 
 def training_memory(budget: int, threads: int) -> int:
-    """Bytes for rows and optimizer, when every thread works on a block of float32 and its codes."""
-    return max(budget - 6 * BLOCK_VALUES * (threads + 1), LEAST // 4)
+    """Bytes for rows and optimizer, beside the lists of samples and a block a thread."""
+    return max(budget - LISTS - BLOCK_BYTES * BLOCK_VALUES * threads, BLOCK_VALUES)
