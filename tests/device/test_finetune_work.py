@@ -236,6 +236,16 @@ def test_a_second_run_with_a_cache_runs_the_backbone_for_no_image(classifier, sa
     assert computed == []
 
 
+def test_the_order_in_which_a_cache_was_filled_makes_no_difference(classifier, samples, tmp_path, digits_split):
+    cache, others = tmp_path / "cache", digits_split[1].select(np.arange(100, 130))
+    run(classifier, others, tmp_path / "work", cache=cache)
+    run(classifier, samples.select(np.random.default_rng(0).permutation(SAMPLES)), tmp_path / "work", cache=cache)
+    replayed = {"replay": others.select(np.arange(29, -1, -1))}
+    for more in ({}, replayed):
+        cached = run(classifier, samples, tmp_path / "work", cache=cache, **more)
+        assert bits(cached) == bits(run(classifier, samples, **more))
+
+
 def test_a_cache_serves_other_classes_too_as_the_backbone_is_the_same(classifier, samples, computed, tmp_path):
     cache = tmp_path / "cache"
     run(classifier, samples, tmp_path / "work", cache=cache)
