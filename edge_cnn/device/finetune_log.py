@@ -69,7 +69,7 @@ def read_log(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             found: Any = json.loads(file.read(MAX_BYTES))
     except OSError as error:
-        raise InputError(f"cannot read the log {path}: {error.strerror}") from error
+        raise InputError(f"cannot read the log {path}: {error.strerror}; check the name") from error
     # Brackets nested too deep end in the latter.
     except (ValueError, RecursionError) as error:
         raise InputError(
