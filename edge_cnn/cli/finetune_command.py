@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from edge_cnn.cli.slot_tuning import install_tuned, slot_for_tuning
 from edge_cnn.cli.tuning_work import TuningWork, work_options
 from edge_cnn.core.atomic_file import write_atomically
 from edge_cnn.core.bundle import SUFFIX
-from edge_cnn.core.errors import InputError
+from edge_cnn.core.errors import EdgeCnnError, InputError
 from edge_cnn.device.classifier import Classifier
 from edge_cnn.device.finetune_log import check_reproduced
 from edge_cnn.device.finetune_result import FinetuneConfig, FinetuneResult
@@ -149,11 +150,12 @@ def command(
                 _note_dropped(console, classifier)
                 _note_forgetting(console, result)
             work.write_log(result)
-        finally:
-            # One wants to look most where a slot has refused it.
-            if report is not None:
-                _write_report(report, result, model, samples, data, saved)
-                console.note(f"report: {report}")
+        except EdgeCnnError:
+            # One wants to look most where a slot has refused it; what went wrong first is what is told.
+            with contextlib.suppress(InputError):
+                _write_report(console, report, result, model, samples, data, saved)
+            raise
+        _write_report(console, report, result, model, samples, data, saved)
     if classifier.bundle is None and "given" in classifier.preprocessing_source:
         console.note("the file cannot say so itself: give the same --input-range whenever you use it")
     document = result.to_json() | {
@@ -170,8 +172,16 @@ def command(
 
 
 def _write_report(
-    report: Path, result: FinetuneResult, model: Path, samples: SampleSource, data: Path, saved: str | None
+    console: Console,
+    report: Path | None,
+    result: FinetuneResult,
+    model: Path,
+    samples: SampleSource,
+    data: Path,
+    saved: str | None,
 ) -> None:
+    if report is None:
+        return
     from edge_cnn.verify.report.finetune_page import finetune_html
 
     page = finetune_html(
@@ -184,6 +194,7 @@ def _write_report(
     )
     # Names of files may hold bytes that are no characters.
     write_atomically(report, page.encode(errors="backslashreplace"))
+    console.note(f"report: {report}")
 
 
 def _l2(text: str) -> float | None:

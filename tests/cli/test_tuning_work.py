@@ -444,8 +444,14 @@ def test_an_output_that_cannot_be_written_leaves_no_log_and_no_work(place, capsy
     def fail(_, path):
         raise InputError(f"cannot write {path}: No space left on device; make room there")
 
+    def fail_too(path, _):
+        fail(None, path)
+
     monkeypatch.setattr(Classifier, "save", fail)
     refused(capsys, place, "No space left on device; make room there", "--log", "log")
+    # A report that cannot be written either does not hide why.
+    monkeypatch.setattr("edge_cnn.cli.finetune_command.write_atomically", fail_too)
+    refused(capsys, place, "cannot write tuned.tflite: No space", "--log", "log", "--report", "page.html")
 
 
 LIMITED = """

@@ -8,6 +8,7 @@ from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.core.preprocessing import input_range
 from edge_cnn.core.quantization import QuantizationParams
 from edge_cnn.core.tensor_spec import TensorSpec
+from edge_cnn.device.finetune_samples import label_indices
 from edge_cnn.device.image_files import check_known
 from edge_cnn.device.input_floats import remark_on_floats
 from edge_cnn.device.linear_probe import PredictedGain
@@ -198,5 +199,9 @@ def test_inputs_that_fit_the_model_or_are_no_pixels_are_not_blamed(images, spec,
 def test_a_name_that_two_of_the_models_classes_have_does_not_tell_which(tmp_path):
     with pytest.raises(DataError, match=r"2 of the model's classes are called 'cat'.*class indices as y"):
         check_known({"cat", "dog"}, ("cat", "dog", "cat"), tmp_path)
-    # Those that the data does not use may be called alike.
+    with pytest.raises(DataError, match=r"2 of the model's classes are called 'cat'.*give class indices"):
+        label_indices(["dog", "cat"], ("cat", "dog", "cat"))
+    # Those that the data does not use may be called alike, and indices tell them apart.
+    assert label_indices(["dog"], ("cat", "dog", "cat")).tolist() == [1]
+    assert label_indices(np.array([2, 0]), ("cat", "dog", "cat")).tolist() == [2, 0]
     check_known({"dog"}, ("cat", "dog", "cat"), tmp_path)
