@@ -122,7 +122,7 @@ def work_options(command: Callable[..., Any]) -> Callable[..., Any]:
         reproduce: Path | None,
         **kwargs: Any,
     ) -> Any:
-        if not math.isfinite(memory):
+        if not math.isfinite(memory * MEGABYTE):
             raise InputError(f"--memory must be a number of MB, got {memory}; 32 is a good start")
         told = None
         if reproduce is not None:

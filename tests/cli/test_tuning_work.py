@@ -96,6 +96,7 @@ def child(script, *arguments, **options):
     [
         (["--memory", "nan"], "--memory must be a number of MB"),
         (["--memory", "inf"], "--memory must be a number of MB"),
+        (["--memory", "1e308"], "--memory must be a number of MB"),
         (["--memory", "1"], "fine-tuning needs at least"),
         (["--cache", "none/cache"], "--cache none/cache: there is no folder"),
         (["--cache", "data.npz"], "the same file"),
