@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import math
+import os
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +72,7 @@ class TuningWork:
         for option, path in written.items():
             if path is not None:
                 check_file(path, option=option)
-        check_apart({"--out": out} | written)
+        check_apart({"--out": out, "the work folder": work_folder(out)} | written)
         for option, path in inputs:
             check_apart({option: path} | written)
 
@@ -84,7 +86,7 @@ class TuningWork:
     @contextlib.contextmanager
     def folder(self, out: Path, console: Console) -> Generator[FinetuneWork]:
         """The work folder beside `out` while it is tuned; an interrupt leaves it, and says how to go on."""
-        place = out.with_name(out.name + SUFFIX)
+        place = work_folder(out)
         if self.resume and not place.exists():
             console.note("nothing was interrupted here, so it starts from the beginning")
         try:
@@ -100,6 +102,13 @@ class TuningWork:
             write_atomically(self.log, json.dumps(result.log, indent=1, sort_keys=True).encode() + b"\n")
 
 
+def work_folder(out: Path) -> Path:
+    """The folder beside `out` that keeps the work on it."""
+    # "." and ".." have no name of their own.
+    place = out if out.name not in ("", "..") else Path(os.path.realpath(out))
+    return place.with_name(place.name + SUFFIX)
+
+
 def work_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the five options; the command takes them together as `work`."""
 
@@ -113,6 +122,8 @@ def work_options(command: Callable[..., Any]) -> Callable[..., Any]:
         reproduce: Path | None,
         **kwargs: Any,
     ) -> Any:
+        if not math.isfinite(memory * MEGABYTE):
+            raise InputError(f"--memory must be a number of MB, got {memory}; 32 is a good start")
         told = None
         if reproduce is not None:
             _refuse_given()

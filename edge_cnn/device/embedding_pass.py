@@ -60,8 +60,10 @@ def embed(
             images, readable = ahead.result()
             ahead = reader.submit(source.read, chunks[number]) if number < len(chunks) else None
             found = [digest_of(image) for image in images]
-            # By digest, so that of equal images in one batch only the first is computed.
-            fresh = {digest: k for k, digest in reversed(list(enumerate(found))) if store.find(digest) is None}
+            fresh: dict[bytes, int] = {}
+            for k, digest in enumerate(found):
+                if store.find(digest) is None:
+                    fresh.setdefault(digest, k)  # Of equal images in one batch only the first is computed.
             if fresh:
                 store.append(list(fresh), embedder.codes(images[list(fresh.values())]))
             for digest in found:

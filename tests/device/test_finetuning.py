@@ -231,7 +231,8 @@ def test_one_class_alone_is_taught_where_replay_stands_against_it(bundle_path, d
     train, test = digits_split
     sevens = train.select(np.flatnonzero(train.labels == 7)[:40])
     result = finetune(open_classifier(bundle_path), sevens.images, sevens.labels)
-    assert result.after.replay_accuracy > 0.9
+    # Two of 59 at most.
+    assert result.after.replay_accuracy > result.before.replay_accuracy - 0.05
     answers = result.classifier.predict(test.images).indices
     assert np.mean(answers == test.labels) > 0.9
 
