@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,13 @@ from edge_cnn.cli.finetune_progress import shown
 from edge_cnn.cli.finetune_stream import StreamOptions, finetune_stream, stream_options
 from edge_cnn.cli.model_options import model_options
 from edge_cnn.cli.output_path import check_file
+from edge_cnn.cli.sample_notes import SampleNotes, read_or_blank
 from edge_cnn.cli.slot_options import slot_folder
 from edge_cnn.cli.slot_tuning import install_tuned, slot_for_tuning
 from edge_cnn.cli.tuning_work import TuningWork, announce, is_in_place, work_options
 from edge_cnn.core.atomic_file import write_atomically
 from edge_cnn.core.bundle import SUFFIX
-from edge_cnn.core.errors import InputError
+from edge_cnn.core.errors import EdgeCnnError, InputError
 from edge_cnn.device.classifier import Classifier
 from edge_cnn.device.finetune_log import check_reproduced
 from edge_cnn.device.finetune_result import FinetuneConfig, FinetuneResult
@@ -108,7 +110,7 @@ def command(
     work.check_paths(out, report, ("MODEL", model), ("--data", data), ("--replay", replay))
     # Until the command ends, so that nobody else tunes or switches what this one is going to replace.
     writer = click.get_current_context().with_resource(slot_for_tuning(slot, classifier, console)) if slot else None
-    skipped: list[Path] = []
+    notes = SampleNotes(console)
     named = _named_data(data)
     names = classes.names(classifier.labels, data if named is None else named.class_names)
     if work.reproduce is not None and work.reproduce["class_names"] is not None:
@@ -121,7 +123,8 @@ def command(
                 path,
                 classifier.image_shape,
                 classes.readable(classifier.labels, names),
-                lambda file, reason: (skipped.append(file), console.note(f"skipped: {reason}"))[0],
+                notes.skip,
+                notes.stretch,
             )
         return classes.select(samples, names, console.note)
 
@@ -132,18 +135,18 @@ def command(
     with work.folder(slot or out, console) as kept:
         if work.was_saved(kept, model, out, report, console):
             return 0
-        with shown(console, len(samples) + (len(old) if old else 0), config.training.settings.passes) as listener:
+        with shown(
+            console, len(samples) + (len(old) if old else 0), config.training.settings.passes, notes.remarks
+        ) as listener:
             result = finetune_samples(
                 classifier, samples, config=config, replay=old, class_names=names, listener=listener, work=kept
             )
-        if skipped:
-            console.note(f"skipped {len(set(skipped))} unreadable images")
+        notes.tell(classifier.image_shape)
         if work.reproduce is not None:
             check_reproduced(work.reproduce, result)
-        work.write_log(result)
-        document, summary, saved = _document(result, out, skipped, classifier), _summary(result, out), None
+        document, summary, saved = _document(result, out, notes, classifier), _summary(result, out), None
         if result.improved and is_in_place(model, out):
-            announce(kept, result.classifier, out, document, summary)
+            announce(kept, result, out, document, summary)
         try:
             if result.improved:
                 if writer is not None:
@@ -153,11 +156,13 @@ def command(
                 saved = str(out)
                 _note_dropped(console, classifier)
                 _note_forgetting(console, result)
-        finally:
-            # One wants to look most where a slot has refused it.
-            if report is not None:
-                _write_report(report, result, model, samples, data, saved)
-                console.note(f"report: {report}")
+            work.write_log(result)
+        except EdgeCnnError:
+            # One wants to look most where a slot has refused it; what went wrong first is what is told.
+            with contextlib.suppress(InputError):
+                _write_report(console, report, result, model, samples, data, saved)
+            raise
+        _write_report(console, report, result, model, samples, data, saved)
     if classifier.bundle is None and "given" in classifier.preprocessing_source:
         console.note("the file cannot say so itself: give the same --input-range whenever you use it")
     console.result(document, summary)
@@ -165,31 +170,41 @@ def command(
     return 0
 
 
-def _document(result: FinetuneResult, out: Path, skipped: list[Path], classifier: Classifier) -> dict[str, Any]:
+def _document(result: FinetuneResult, out: Path, notes: SampleNotes, classifier: Classifier) -> dict[str, Any]:
     return result.to_json() | {
         "saved": result.improved,
         "out": str(out) if result.improved else None,
-        "skipped": sorted({str(path) for path in skipped}),
+        "skipped": sorted(str(path) for path in notes.skipped),
+        "remarks": notes.remarks,
         "left_out": _left_out(classifier),
         "classes": list(result.classifier.labels),
     }
 
 
 def _write_report(
-    report: Path, result: FinetuneResult, model: Path, samples: SampleSource, data: Path, saved: str | None
+    console: Console,
+    report: Path | None,
+    result: FinetuneResult,
+    model: Path,
+    samples: SampleSource,
+    data: Path,
+    saved: str | None,
 ) -> None:
+    if report is None:
+        return
     from edge_cnn.verify.report.finetune_page import finetune_html
 
     page = finetune_html(
         result,
         model.name,
-        lambda rows: samples.read(rows)[0],
+        lambda rows: read_or_blank(samples, rows),
         samples.name_of,
         data=str(data),
         saved=saved,
     )
     # Names of files may hold bytes that are no characters.
     write_atomically(report, page.encode(errors="backslashreplace"))
+    console.note(f"report: {report}")
 
 
 def _l2(text: str) -> float | None:

@@ -12,35 +12,43 @@ from edge_cnn.device.training_progress import EpochLoss
 
 
 @contextlib.contextmanager
-def shown(console: Console, samples: int, epochs: int) -> Generator[Listener]:
+def shown(console: Console, samples: int, epochs: int, remarks: list[str]) -> Generator[Listener]:
     """Yield what `finetune_samples` tells, to be shown.
 
     Args:
         console: where.
         samples: to be embedded.
         epochs: passes at most.
+        remarks: what is told of the samples is added here.
     """
     with contextlib.ExitStack() as bars:
-        embedded = bars.enter_context(console.progress("embedding", samples))
-        trained: Progress | None = None
+        drawn: dict[str, Progress] = {}
 
-        def on_remark(text: str) -> None:
-            # A remark in the middle of a bar would be overwritten by it.
+        def bar(label: str, total: int) -> Progress:
+            if label not in drawn:
+                close()  # One bar after the other: two at once overwrite each other.
+                drawn[label] = bars.enter_context(console.progress(label, total))
+            return drawn[label]
+
+        def close() -> None:
             bars.close()
+            drawn.clear()
+
+        def tell(text: str) -> None:
+            close()  # A remark in the middle of a bar would be overwritten by it.
             console.note(text)
 
+        def on_remark(text: str) -> None:
+            remarks.append(text)
+            tell(text)
+
         def on_epoch(epoch: EpochLoss) -> None:
-            nonlocal trained
-            if trained is None:
-                # One bar after the other: two at once overwrite each other.
-                bars.close()
-                trained = bars.enter_context(console.progress("training", epochs))
-            trained(epoch.epoch, f"loss {epoch.loss:.4f} held-out {epoch.holdout_loss:.4f}")
+            bar("training", epochs)(epoch.epoch, f"loss {epoch.loss:.4f} held-out {epoch.holdout_loss:.4f}")
 
         yield Listener(
-            on_batch=lambda done, _total: embedded(done),
+            on_batch=lambda done, _total: bar("embedding", samples)(done),
             on_remark=on_remark,
-            on_predicted=lambda predicted: on_remark(prediction(predicted)),
+            on_predicted=lambda predicted: tell(prediction(predicted)),
             on_epoch=on_epoch,
         )
 

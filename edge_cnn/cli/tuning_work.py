@@ -6,6 +6,7 @@ import contextlib
 import functools
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ class TuningWork:
         for option, path in written.items():
             if path is not None:
                 check_file(path, option=option)
-        check_apart({"--out": out} | written)
+        check_apart({"--out": out, "the work folder": work_folder(out)} | written)
         for option, path in inputs:
             check_apart({option: path} | written)
 
@@ -88,7 +89,7 @@ class TuningWork:
     @contextlib.contextmanager
     def folder(self, out: Path, console: Console) -> Generator[FinetuneWork]:
         """The work folder beside `out` while it is tuned; an interrupt leaves it, and says how to go on."""
-        place = out.with_name(out.name + SUFFIX)
+        place = work_folder(out)
         if self.resume and not place.exists():
             console.note("nothing was interrupted here, so it starts from the beginning")
         try:
@@ -109,13 +110,17 @@ class TuningWork:
         console.note("it was interrupted when all was saved, so that nothing is left to do")
         if report is not None:
             console.note("the model before is gone, so that no report can be made of it any more")
+        self._write_log(told["log"])
         console.result(told["document"], told["summary"])
         return True
 
     def write_log(self, result: FinetuneResult) -> None:
         """Write the log, where one was asked for. Raises: InputError: it cannot be written."""
+        self._write_log(result.log)
+
+    def _write_log(self, log: dict[str, Any]) -> None:
         if self.log is not None:
-            write_atomically(self.log, json.dumps(result.log, indent=1, sort_keys=True).encode() + b"\n")
+            write_atomically(self.log, json.dumps(log, indent=1, sort_keys=True).encode() + b"\n")
 
 
 def is_in_place(model: Path, out: Path) -> bool:
@@ -123,11 +128,12 @@ def is_in_place(model: Path, out: Path) -> bool:
     return os.path.realpath(model) == os.path.realpath(out)
 
 
-def announce(kept: FinetuneWork, tuned: Classifier, out: Path, document: dict[str, Any], summary: str) -> None:
+def announce(kept: FinetuneWork, result: FinetuneResult, out: Path, document: dict[str, Any], summary: str) -> None:
     """Note down what is going to be written to `out`, for `TuningWork.was_saved`. Raises: InputError."""
+    tuned = result.classifier
     whole = tuned.bundle is not None and (out.is_dir() or out.suffix.lower() == BUNDLE)
     data = tuned.bundle.to_bytes() if whole and tuned.bundle is not None else tuned.artifact.data
-    kept.announce(hashlib.sha256(data).hexdigest(), {"document": document, "summary": summary})
+    kept.announce(hashlib.sha256(data).hexdigest(), {"document": document, "summary": summary, "log": result.log})
 
 
 def _hash_at(out: Path) -> str | None:
@@ -139,6 +145,13 @@ def _hash_at(out: Path) -> str | None:
         return hashlib.sha256(out.read_bytes()).hexdigest()
     except OSError:
         return None
+
+
+def work_folder(out: Path) -> Path:
+    """The folder beside `out` that keeps the work on it."""
+    # "." and ".." have no name of their own.
+    place = out if out.name not in ("", "..") else Path(os.path.realpath(out))
+    return place.with_name(place.name + SUFFIX)
 
 
 def work_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -154,6 +167,8 @@ def work_options(command: Callable[..., Any]) -> Callable[..., Any]:
         reproduce: Path | None,
         **kwargs: Any,
     ) -> Any:
+        if not math.isfinite(memory * MEGABYTE):
+            raise InputError(f"--memory must be a number of MB, got {memory}; 32 is a good start")
         told = None
         if reproduce is not None:
             _refuse_given()

@@ -7,6 +7,7 @@ file from that of a live one is a lock (flock) on it, which the kernel drops whe
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Generator
@@ -37,7 +38,7 @@ def replacing(path: Path) -> Generator[Path]:
         remove_leftovers(path)
         handle, temporary = _locked_temporary(path)
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from error
+        raise _cannot_write(path, error) from error
     try:
         yield temporary
         umask = os.umask(0)
@@ -49,7 +50,7 @@ def replacing(path: Path) -> Generator[Path]:
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+        raise _cannot_write(path, error) from error
     finally:
         with contextlib.suppress(OSError):  # A disk that has turned read-only must not hide the first error.
             temporary.unlink(missing_ok=True)
@@ -100,6 +101,12 @@ def _place(path: Path) -> Path:
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # Renaming over a folder fails with its own message.
         raise InputError(f"cannot write {path}: it is a pipe or a device; give the name of a file")
     return path.__class__(os.path.realpath(path)) if os.path.islink(path) else path
+
+
+def _cannot_write(path: Path, error: OSError) -> InputError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    what = "make room there" if full else "choose another place"
+    return InputError(f"cannot write {path}: {error.strerror or error}; {what}")
 
 
 def _prefix(path: Path) -> str:

@@ -33,7 +33,7 @@ def pack_npz(arrays: dict[str, NDArray[Any]]) -> bytes:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(arrays):
             member = io.BytesIO()
-            # Not `ascontiguousarray`, which makes a vector of a number.
+            # Not ascontiguousarray, which gives a number a dimension.
             np.lib.format.write_array(member, np.asarray(arrays[name], order="C"), allow_pickle=False)
             archive.writestr(stored_member(f"{name}.npy"), member.getvalue())
     return buffer.getvalue()

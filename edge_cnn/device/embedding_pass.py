@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_cnn.device.embedding import Embedder
-from edge_cnn.device.embedding_store import EmbeddingStore, digest_of, first_unknown
+from edge_cnn.device.embedding_store import EmbeddingStore, digest_of
 from edge_cnn.device.sample_source import SampleSource
 
 
@@ -60,7 +60,10 @@ def embed(
             images, readable = ahead.result()
             ahead = reader.submit(source.read, chunks[number]) if number < len(chunks) else None
             found = [digest_of(image) for image in images]
-            fresh = first_unknown(found, store)
+            fresh: dict[bytes, int] = {}
+            for k, digest in enumerate(found):
+                if store.find(digest) is None:
+                    fresh.setdefault(digest, k)  # Of equal images in one batch only the first is computed.
             if fresh:
                 store.append(list(fresh), embedder.codes(images[list(fresh.values())]))
             for digest in found:

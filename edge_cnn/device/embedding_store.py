@@ -80,15 +80,6 @@ class EmbeddingStore(Protocol):
         ...
 
 
-def first_unknown(digests: Sequence[bytes], store: EmbeddingStore) -> dict[bytes, int]:
-    """Where each digest that the store lacks stands first, in this order; so equal images are computed once."""
-    fresh: dict[bytes, int] = {}
-    for place, digest in enumerate(digests):
-        if store.find(digest) is None:
-            fresh.setdefault(digest, place)
-    return fresh
-
-
 class MemoryStore:
     """A store that ends with the process.
 

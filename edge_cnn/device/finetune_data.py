@@ -15,9 +15,16 @@ from edge_cnn.core.samples import ReplaySamples
 from edge_cnn.device.classifier import Classifier
 from edge_cnn.device.embedding import Embedder
 from edge_cnn.device.embedding_pass import embed
-from edge_cnn.device.embedding_store import CodeTable, CodeView, EmbeddingStore, digest_of, first_unknown
+from edge_cnn.device.embedding_store import CodeTable, CodeView, EmbeddingStore, digest_of
 from edge_cnn.device.finetune_samples import SplitSamples, check_labels, labels_among, split_samples
-from edge_cnn.device.sample_checks import check_embeddings, remark_on_split, row_digests, without_copies
+from edge_cnn.device.input_floats import remark_on_floats
+from edge_cnn.device.sample_checks import (
+    check_embeddings,
+    remark_on_absent,
+    remark_on_split,
+    row_digests,
+    without_copies,
+)
 from edge_cnn.device.sample_source import SampleSource
 
 
@@ -41,10 +48,10 @@ class FinetuneData:
     replay_sha256: str | None
 
     def training(self) -> tuple[CodeView, NDArray[np.int64], NDArray[np.bool_]]:
-        """Embeddings, labels, and which are new; in the order of the samples.
+        """Embeddings, labels, and which are new; in the order of the samples, the new ones first.
 
-        That is a new table's order, so that a file is read in one go. The order of a table that was there already tells
-        what was embedded before, and sums in another order are other bits.
+        In this order they were embedded, so that a file is read in one go; where a cache holds them in another one,
+        the sums of training must still be the same to the last bit.
         """
         new, old = np.sort(self.new.train), np.sort(self.old.train)
         at = np.concatenate([self.new.at[new], self.old.at[old]])
@@ -107,6 +114,7 @@ def gather(
     stored = None if replay is not None else stored_replay(classifier)
     has_replay = bool(len(replay)) if replay is not None else stored is not None
     check_labels(labels, names, has_replay=has_replay)
+    remark_on_floats(samples, classifier.runtime.inputs[0], classifier.preprocessing, on_remark)
     total = len(samples) + (len(replay) if replay is not None else 0)
     embedded = embed(embedder, samples, store, batch, lambda done: on_batch(done, total))
     labels = labels[embedded.rows]
@@ -123,6 +131,7 @@ def gather(
         old_at, old_labels = _put(store, stored.embeddings[classifier.artifact.name]), stored.labels
     else:
         old_at = old_labels = np.empty(0, np.int64)
+    remark_on_absent(np.concatenate([labels, old_labels]), names, on_remark)
     # A sample that was tuned with before may be held out now: training on its replayed twin would tell the answer.
     known = set(row_digests(store.table, at))
     unseen = np.array([digest not in known for digest in row_digests(store.table, old_at)], np.bool_)
@@ -162,7 +171,10 @@ def origin_of(classifier: Classifier) -> dict[str, Any]:
 def _put(store: EmbeddingStore, codes: NDArray[Any]) -> NDArray[np.int64]:
     """Rows of the store's table for embeddings that came without images."""
     digests = [digest_of(row) for row in codes]
-    fresh = first_unknown(digests, store)
+    fresh: dict[bytes, int] = {}
+    for i, digest in enumerate(digests):
+        if store.find(digest) is None:
+            fresh.setdefault(digest, i)
     if fresh:
         store.append(list(fresh), codes[list(fresh.values())])
     return np.array([store.find(digest) for digest in digests], np.int64)

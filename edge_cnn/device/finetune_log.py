@@ -70,15 +70,25 @@ def read_log(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             found: Any = json.loads(file.read(MAX_BYTES))
     except OSError as error:
-        raise InputError(f"cannot read the log {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise InputError(f"{path} is no log of a fine-tuning: {error}") from error
+        raise InputError(f"cannot read the log {path}: {error.strerror}; check the name") from error
+    # Brackets nested too deep end in the latter.
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"{path} is no log of a fine-tuning: {error}; give what 'finetune --log FILE' wrote"
+        ) from error
     log = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
     if "head_sha256" not in log:
         raise InputError(f"{path} is no log of a fine-tuning; give what 'finetune --log FILE' wrote")
     if log.get("schema") != SCHEMA:
         raise InputError(f"{path} is a log of schema {log.get('schema')}, not {SCHEMA}; use the edge_cnn that wrote it")
-    return log
+    names: Any = log.get("class_names")
+    if names is not None and not (
+        isinstance(names, list) and all(isinstance(n, str) for n in cast("list[Any]", names))
+    ):
+        raise InputError(f"{path}: class_names are damaged; give another log")
+    if not isinstance(log.get("origin"), dict):
+        raise InputError(f"{path} does not say what it was made with; give another log")
+    return log | {"class_names": names}
 
 
 def config_of(log: dict[str, Any]) -> FinetuneConfig:
@@ -87,16 +97,21 @@ def config_of(log: dict[str, Any]) -> FinetuneConfig:
         told: dict[str, Any] = dict(log["config"])
         training: dict[str, Any] = dict(told.pop("training"))
         settings = OptimizerSettings(**training.pop("settings"))
-        return FinetuneConfig(**told, training=TrainingConfig(**training, settings=settings))
-    except (KeyError, TypeError, ValueError) as error:
+        config = FinetuneConfig(**told, training=TrainingConfig(**training, settings=settings))
+        whole = (config.seed, config.memory, settings.passes, settings.batch_size, settings.memory)
+        if not all(type(number) is int for number in whole):
+            raise ValueError(f"{whole} are not all whole numbers")
+        np.random.default_rng(config.seed)  # No seed may be negative.
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"the log's settings are damaged: {error}; give another log") from error
+    return config
 
 
 def check_origin(log: dict[str, Any], classifier: Classifier) -> None:
     """Raises: InputError: another model file, runtime or machine than the log's, so that other bytes would come out."""
     now = origin_of(classifier)
     for name, told in NAMES.items():
-        was = log.get("origin", {}).get(name)
+        was = log["origin"].get(name)
         if was != now[name]:
             raise InputError(
                 f"the log was made with another {told}: {was}, here it is {now[name]}; use the same, or tune anew"
@@ -115,8 +130,8 @@ def check_reproduced(log: dict[str, Any], result: FinetuneResult) -> None:
         was, found = (str(told.get(name))[:12] for told in (log, now))
         if log.get(name) != now[name]:
             raise CheckFailedError(
-                f"other bytes than the log's came out: {name} {found}..., not {was}...; nothing was saved; the log is of "
-                f"edge_cnn {log.get('edge_cnn')}, other processors may round otherwise"
+                f"other bytes than the log's came out: {name} {found}..., not {was}...; nothing was saved; the log is "
+                f"of edge_cnn {log.get('edge_cnn')}, other processors may round otherwise"
             )
     # Or nobody could tell that the log is of this run.
     others = [name for name in sorted(now) if name != "edge_cnn" and _text(log.get(name)) != _text(now[name])]

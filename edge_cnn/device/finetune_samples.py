@@ -27,6 +27,12 @@ def label_indices(labels: NDArray[Any] | Sequence[str], class_names: tuple[str, 
                 f"label {unknown[0]!r} is not one of the model's classes {', '.join(class_names)}; rename it, or "
                 "name it in class_names (finetune --add-classes) to add the class"
             )
+        twice = sorted(name for name in set(array.tolist()) if class_names.count(name) > 1)
+        if twice:
+            raise DataError(
+                f"{class_names.count(twice[0])} of the model's classes are called {twice[0]!r}, so the name does not "
+                "tell which; give class indices"
+            )
         return np.array([index[name] for name in array.tolist()], np.int64)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise DataError(f"labels must be class indices (n,) or names, got {array.dtype} {array.shape}; convert them")

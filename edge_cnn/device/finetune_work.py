@@ -56,11 +56,12 @@ class FinetuneWork:
         self._stack = contextlib.ExitStack()
         self._key = b""
         self._saved_at = 0.0
+        self._outdated = False
         try:
             if folder.exists() and not folder.is_dir():
                 raise InputError(f"{folder} is a file, where fine-tuning keeps its work; remove it")
-            folder.mkdir(exist_ok=True)
-            foreign = sorted(path.name for path in folder.iterdir() if path not in self._own())
+            there = list(folder.iterdir()) if folder.exists() else []
+            foreign = sorted(path.name for path in there if path not in self._own())
             if foreign:
                 raise InputError(
                     f"{folder} holds {foreign[0]!r}, which no fine-tuning has put there; move it away, or choose "
@@ -71,7 +72,16 @@ class FinetuneWork:
                 self._clear(keep={self.folder / LOCK})
         except OSError as error:
             self._stack.close()
-            raise InputError(f"cannot keep the work of fine-tuning in {folder}: {error.strerror}") from error
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # It may have been made just now, and is empty then.
+            raise InputError(
+                f"cannot keep the work of fine-tuning in {folder}: {error.strerror}; choose another --out"
+            ) from error
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether a checkpoint was there, but of another model, other samples or other settings."""
+        return self._outdated
 
     def __enter__(self) -> FinetuneWork:
         return self
@@ -112,7 +122,8 @@ class FinetuneWork:
         except (OSError, DataError):
             return None
         found = saved.pop(KEY, None)
-        return saved if found is not None and found.tobytes() == key else None
+        self._outdated = found is None or found.tobytes() != key
+        return None if self._outdated else saved
 
     def save(self, state: Callable[[], Arrays], *, now: bool = False) -> None:
         """Replace the checkpoint, unless the last one is fresh.
@@ -147,17 +158,25 @@ class FinetuneWork:
         return files | {left for path in files for left in temporaries(path)}
 
     def _lock(self) -> None:
-        handle = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        self._stack.callback(os.close, handle)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._stack.close()
-            raise InputError(
-                f"another process is fine-tuning in {self.folder}; wait for it to end, or choose another --out"
-            ) from None
+        while True:
+            self.folder.mkdir(exist_ok=True)
+            try:
+                handle = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            except FileNotFoundError:
+                continue  # Another process has ended meanwhile, and taken the folder with it.
+            self._stack.callback(os.close, handle)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._stack.close()
+                raise InputError(
+                    f"another process is fine-tuning in {self.folder}; wait for it to end, or choose another --out"
+                ) from None
+            if os.fstat(handle).st_nlink:
+                return
+            self._stack.close()  # A lock on a file that is gone keeps nobody out.
 
     def _clear(self, keep: set[Path]) -> None:
-        for path in self._own() - keep:
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # Somebody may have removed the folder.
+            for path in self._own() - keep:
                 path.unlink(missing_ok=True)

@@ -36,6 +36,7 @@ from edge_cnn.device.head_writing import write_head
 from edge_cnn.device.held_out_check import check_held_out, file_accuracy, share_right
 from edge_cnn.device.linear_probe import PredictedGain, predict_gain
 from edge_cnn.device.memory_budget import batch_size, training_memory
+from edge_cnn.device.sample_checks import remark_on_guessing
 from edge_cnn.device.sample_source import SampleSource
 from edge_cnn.device.standardization import fit_standardization
 from edge_cnn.device.training_checkpoint import TrainingCheckpoint
@@ -131,7 +132,8 @@ def finetune_samples(
     if work is None:
         store = MemoryStore(info.features, info.embedding.numpy_dtype)
     else:
-        store = work.open_store(origin_of(classifier), info.features, info.embedding.numpy_dtype)
+        # The base's: with other classes the backbone is the same.
+        store = work.open_store(origin_of(base), info.features, info.embedding.numpy_dtype)
     rng = np.random.default_rng(config.seed)
     batch = min(BATCH, batch_size(classifier.runtime.inputs[0], config.memory))
     data = gather(
@@ -147,7 +149,7 @@ def finetune_samples(
         listener.on_remark,
     )
     origin = origin_of(base)
-    checkpoint = TrainingCheckpoint(work, _key(origin, classifier, config, data))
+    checkpoint = TrainingCheckpoint(work, _key(origin, classifier, config, data), listener.on_remark)
 
     codes, targets, is_new = data.training()
     held_codes, held_targets = data.held_out()
@@ -161,6 +163,7 @@ def finetune_samples(
         rng, lambda: predict_gain(rows, targets, is_new, own, training, rng, classifier.threads)
     )
     listener.on_predicted(predicted)
+    remark_on_guessing(predicted, targets[is_new], classifier.labels, listener.on_remark)
     problem = pose_problem(rows, targets, own, predicted.l2, training, classifier.threads)
     start = imprint_classes(problem.anchor if training.anchored else own, rows, targets, added)
     trained = train_head(

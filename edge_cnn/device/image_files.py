@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,23 @@ from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.core.npz import unpack_npz
 
 MAX_NPZ_BYTES = 8 * 2**30
+STRETCH = 0.1
+"""A change of the aspect ratio that a network feels."""
+
 MAX_CLASSES = 10_000
 """Of data that names no classes: a stray label must not make billions of them."""
 
 
-def read_image(path: Path, image_shape: tuple[int, int, int] | None) -> NDArray[np.uint8]:
+def read_image(
+    path: Path, image_shape: tuple[int, int, int] | None, on_stretch: Callable[[Path], None] = lambda _: None
+) -> NDArray[np.uint8]:
     """Decode one image.
 
     Args:
         path: any format that Pillow reads.
         image_shape: (height, width, channels) to convert and resize to (bilinear); None keeps the size, gray images
             with 1 channel and others with 3.
+        on_stretch: told of an image whose aspect ratio resizing changes by more than `STRETCH`.
 
     Returns:
         uint8 (height, width, channels).
@@ -39,6 +46,8 @@ def read_image(path: Path, image_shape: tuple[int, int, int] | None) -> NDArray[
             gray = image.mode in ("1", "L", "LA") if image_shape is None else image_shape[2] == 1
             image = image.convert("L" if gray else "RGB")
             if image_shape is not None and image.size != (image_shape[1], image_shape[0]):
+                if _stretch(image.size, image_shape) > STRETCH:
+                    on_stretch(path)
                 image = image.resize((image_shape[1], image_shape[0]), Image.Resampling.BILINEAR)
             pixels = np.asarray(image, np.uint8)
     except FileNotFoundError:
@@ -49,6 +58,12 @@ def read_image(path: Path, image_shape: tuple[int, int, int] | None) -> NDArray[
     except Exception as error:
         raise DataError(f"cannot read image {path}: {error}; replace the file") from error
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def _stretch(size: tuple[int, int], image_shape: tuple[int, int, int]) -> float:
+    """How much wider or higher, in relation, an image of `size` (width, height) becomes: 0 for not at all."""
+    ratio = size[0] * image_shape[0] / (size[1] * image_shape[1])
+    return max(ratio, 1 / ratio) - 1
 
 
 def _eight_bit(image: Any) -> Any:
@@ -77,7 +92,7 @@ def read_npz(
     if len(images) != len(labels):
         raise DataError(f"{path}: {len(images)} samples in x but {len(labels)} labels in y; make them match")
     if len(labels) == 0:
-        raise DataError(f"{path} holds no samples")
+        raise DataError(f"{path} holds no samples; save some in x and y")
     return LabelledImages(images, labels, names)
 
 
@@ -165,7 +180,13 @@ def _by_name(
 
 
 def check_known(used: set[str], names: tuple[str, ...], path: Path) -> None:
-    """Raises: DataError: `path` uses a class name that is not among `names`."""
+    """Raises: DataError: `path` uses a class name that is not among `names`, or is there twice."""
+    twice = sorted(name for name in used if names.count(name) > 1)
+    if twice:
+        raise DataError(
+            f"{path}: {names.count(twice[0])} of the model's classes are called {twice[0]!r}, so the name does not "
+            "tell which; give an .npz with class indices as y"
+        )
     unknown = sorted(used - set(names))
     if unknown:
         raise DataError(

@@ -53,6 +53,7 @@ class FolderImages:
         class_names: one a class.
         image_shape: (height, width, channels) that images are resized to; None keeps their size.
         on_skip: told of each image that cannot be read, whenever it is asked for.
+        on_stretch: told of each image that resizing stretches (`read_image`), whenever it is asked for.
     """
 
     folder: Path
@@ -61,6 +62,7 @@ class FolderImages:
     class_names: tuple[str, ...]
     image_shape: tuple[int, int, int] | None
     on_skip: OnSkip = ignore_skips
+    on_stretch: Callable[[Path], None] = lambda _: None
 
     def __len__(self) -> int:
         return len(self.files)
@@ -84,7 +86,7 @@ class FolderImages:
         readable: list[int] = []
         for row in map(int, rows):
             try:
-                image = read_image(self.files[row], self.image_shape)
+                image = read_image(self.files[row], self.image_shape, self.on_stretch)
             except DataError as error:
                 self.on_skip(self.files[row], str(error))
                 continue
@@ -113,6 +115,7 @@ def open_folder(
     image_shape: tuple[int, int, int] | None,
     class_names: tuple[str, ...] | None = None,
     on_skip: OnSkip = ignore_skips,
+    on_stretch: Callable[[Path], None] = lambda _: None,
 ) -> FolderImages:
     """List a folder of images by class.
 
@@ -121,6 +124,7 @@ def open_folder(
         image_shape: what images are resized to; None keeps their size, which must then be one for all.
         class_names: the model's labels; the result's labels index them. None: the folder's own classes.
         on_skip: told of each image that cannot be read.
+        on_stretch: told of each image that resizing stretches (`read_image`).
 
     Raises:
         DataError: no images, one class only, or a class that is not among `class_names`.
@@ -134,4 +138,4 @@ def open_folder(
     names = class_names if class_names is not None else used
     check_known(set(used), names, folder)
     labels = np.array([names.index(name) for name, _ in files], np.int64)
-    return FolderImages(folder, tuple(path for _, path in files), labels, names, image_shape, on_skip)
+    return FolderImages(folder, tuple(path for _, path in files), labels, names, image_shape, on_skip, on_stretch)

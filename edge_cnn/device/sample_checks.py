@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from edge_cnn.core.errors import DataError
 from edge_cnn.device.embedding_store import CodeTable, CodeView, digest_of
+from edge_cnn.device.linear_probe import PredictedGain
 from edge_cnn.device.standardization import block_rows
 
 MOST_NAMED = 3
@@ -113,6 +114,48 @@ def remark_on_split(held_out: int, on_remark: Callable[[str], None]) -> None:
             f"only {_count(held_out, 'new sample')} could be held out, one answer is {100 / held_out:.0f} points of "
             "the accuracy below; give more samples, or a larger --holdout"
         )
+
+
+def remark_on_absent(labels: NDArray[np.int64], class_names: tuple[str, ...], on_remark: Callable[[str], None]) -> None:
+    """Say which classes have no sample among `labels`, new and old ones together."""
+    there = {int(label) for label in np.unique(labels)}
+    absent = [name for index, name in enumerate(class_names) if index not in there]
+    if absent:
+        named = ", ".join(absent[:MOST_NAMED])
+        more = len(absent) - MOST_NAMED
+        on_remark(
+            f"no sample, new or old, of {len(absent)} of {len(class_names)} classes ({named}"
+            f"{f' and {more} more' if more > 0 else ''}); what the model knows of them may be forgotten"
+        )
+
+
+def remark_on_guessing(
+    predicted: PredictedGain,
+    labels: NDArray[np.int64],
+    class_names: tuple[str, ...],
+    on_remark: Callable[[str], None],
+) -> None:
+    """Say where neither the model nor a probe does better than to answer the most frequent class, always.
+
+    Better by less than one standard error of a share of so many samples is no better.
+
+    Args:
+        predicted: what both answer right.
+        labels: int64 (n,), of the new samples.
+        class_names: of the labels.
+        on_remark: told.
+    """
+    classes, counts = np.unique(labels, return_counts=True)
+    if len(classes) < 2 or not predicted.judged:
+        return
+    share = int(counts.max()) / len(labels)
+    if max(predicted.accuracy, predicted.before) > share + (share * (1 - share) / predicted.judged) ** 0.5:
+        return
+    often = class_names[int(classes[counts.argmax()])]
+    on_remark(
+        f"the labels look random to the backbone: a probe answers {100 * predicted.accuracy:.1f} % right, always "
+        f"answering {often!r} would be right {100 * share:.1f} % of the time; check the labels and the input range"
+    )
 
 
 def _count(number: int, what: str) -> str:

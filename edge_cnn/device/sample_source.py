@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from edge_cnn.core.errors import DataError
@@ -18,6 +19,7 @@ def open_data(
     image_shape: tuple[int, int, int] | None,
     class_names: tuple[str, ...] | None = None,
     on_skip: OnSkip = ignore_skips,
+    on_stretch: Callable[[Path], None] = lambda _: None,
 ) -> SampleSource:
     """Labelled samples from a folder of images by class, or from an `.npz`.
 
@@ -26,12 +28,13 @@ def open_data(
         image_shape: what images are resized to; None keeps their size, which must then be one for all.
         class_names: the model's labels; the result's labels index them. None: the data's own classes.
         on_skip: told of each image that cannot be read.
+        on_stretch: told of each image of a folder that resizing stretches (`read_image`).
 
     Raises:
         DataError: nothing there, no images, one class only, unknown labels, labels out of range, NaN, wrong shapes.
     """
     if path.is_dir():
-        return open_folder(path, image_shape, class_names, on_skip)
+        return open_folder(path, image_shape, class_names, on_skip, on_stretch)
     if not path.exists():
         raise DataError(f"no data at {path}; give a folder with one sub-folder of images a class, or an .npz")
     if path.suffix.lower() != ".npz":

@@ -17,17 +17,28 @@ from edge_cnn.device.optimizers.optimizer import State
 PREDICTED, TRAINING = "predicted", "training/"
 
 
+OUTDATED = (
+    "model, samples or settings are others than when it was interrupted: training starts anew, what is there of the "
+    "embeddings is used again"
+)
+
+
 class TrainingCheckpoint:
     """A view of the work folder for one problem; without a folder nothing is saved.
 
     Args:
         work: the folder.
         key: of the problem; what was saved for another one is not used.
+        on_remark: told that it is of another one.
     """
 
-    def __init__(self, work: FinetuneWork | None, key: bytes) -> None:
+    def __init__(
+        self, work: FinetuneWork | None, key: bytes, on_remark: Callable[[str], None] = lambda _: None
+    ) -> None:
         self._work = work
         self._saved = (work.recall(key) if work is not None else None) or {}
+        if work is not None and work.is_outdated:
+            on_remark(OUTDATED)
         self._predicted: dict[str, NDArray[Any]] = {}
 
     @property

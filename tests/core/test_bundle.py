@@ -290,7 +290,6 @@ def test_a_manifest_for_channels_first_and_dynamic_sizes_is_taken():
 def test_samples_that_do_not_fit_the_manifest_are_refused(member, changes, said):
     bundle = make_bundle()
     samples = bundle.golden if member == "golden.npz" else bundle.replay
-    # Past `pack_npz`, which makes rows of scalars.
     buffer = io.BytesIO()
     np.savez(buffer, **(samples.to_arrays() | changes))
     back = parse_bundle(zip_of(members_of(bundle.to_bytes()) | {member: buffer.getvalue()}), "m.edgecnn")

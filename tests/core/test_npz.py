@@ -29,7 +29,7 @@ def header(shape: str, descr: str = "'|u1'") -> bytes:
     return b"\x93NUMPY\1\0" + len(text).to_bytes(2, "little") + text
 
 
-@pytest.mark.parametrize(
+ARRAYS = pytest.mark.parametrize(
     "array",
     [
         np.arange(6, dtype=np.int8).reshape(2, 3),
@@ -39,6 +39,17 @@ def header(shape: str, descr: str = "'|u1'") -> bytes:
         np.zeros((0, 4), ">i2"),
     ],
 )
+
+
+@ARRAYS
+def test_numpy_reads_what_was_packed_with_its_shape(array):
+    with np.load(io.BytesIO(pack_npz({"x": array})), allow_pickle=False) as packed:
+        back = packed["x"]
+    assert (back.dtype, back.shape) == (array.dtype, array.shape)
+    np.testing.assert_array_equal(back, array)
+
+
+@ARRAYS
 def test_what_numpy_wrote_comes_back_packed_and_plain(array):
     for save in (np.savez, np.savez_compressed):
         buffer = io.BytesIO()

@@ -230,8 +230,11 @@ def test_a_model_without_a_fully_connected_head_is_refused_with_what_it_ends_wit
 def test_one_class_alone_is_taught_where_replay_stands_against_it(bundle_path, digits_split):
     train, test = digits_split
     sevens = train.select(np.flatnonzero(train.labels == 7)[:40])
-    result = finetune(open_classifier(bundle_path), sevens.images, sevens.labels)
-    assert result.after.replay_accuracy > 0.9
+    seeds = [FinetuneConfig(seed=seed) for seed in range(3)]
+    results = [finetune(open_classifier(bundle_path), sevens.images, sevens.labels, config=config) for config in seeds]
+    # One answer of the 59 that are held out is 1.7 points: which ones these are decides more than the training.
+    assert np.mean([result.after.replay_accuracy for result in results]) > 0.9
+    result = results[0]
     answers = result.classifier.predict(test.images).indices
     assert np.mean(answers == test.labels) > 0.9
 
