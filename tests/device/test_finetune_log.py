@@ -155,7 +155,7 @@ def test_no_damage_to_a_log_is_more_than_one_line(run, log, tmp_path):
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [({"seed": -1}, "settings are damaged"), ({"holdout": 2}, "holdout must be"), ({"memory": 5}, "at least 8 MB")],
+    [({"seed": -1}, "settings are damaged"), ({"holdout": 2}, "holdout must be"), ({"memory": 5}, "at least 16 MB")],
 )
 def test_settings_out_of_their_range_are_refused(log, change, said):
     with pytest.raises(InputError, match=said):
