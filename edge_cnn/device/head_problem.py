@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,6 +89,19 @@ class HeadProblem:
         gradient += np.float32(self.l2) * (parameters - self.anchor)
         return loss + self.penalty(parameters), gradient.astype(np.float32, copy=False)
 
+    def part_value_and_gradient(self, parameters: Parameters, where: slice) -> tuple[float, Parameters]:
+        """F and its gradient as the samples at `where` alone tell them, their weights as they are among all."""
+        z = self.rows.take(where)
+        loss, gradient = self._of_block(where, z, parameters.T)
+        share = np.float32(self.samples / len(z))
+        gradient *= share
+        moved = parameters - self.anchor
+        flat = moved.ravel()
+        penalty = 0.5 * self.l2 * float(flat @ flat)
+        moved *= np.float32(self.l2)
+        gradient += moved
+        return float(share) * loss + penalty, gradient
+
     def exact_value_and_gradient(self, parameters: NDArray[np.floating]) -> tuple[float, NDArray[np.float64]]:
         """As `value_and_gradient`, all in float64: what a bound is computed from."""
         wide = parameters.astype(np.float64)
@@ -97,21 +111,26 @@ class HeadProblem:
 
     def _one_pass(self, transposed: NDArray[np.floating]) -> tuple[float, NDArray[np.floating]]:
         """Cross-entropy and its gradient, in the precision of `transposed` (features + 1, classes)."""
-        entropy = self.cross_entropy
         losses: dict[int, float] = {}
 
         def work(where: slice, z: NDArray[np.float32]) -> NDArray[np.floating]:
-            block = z.astype(transposed.dtype, copy=False)
-            logits = np.ascontiguousarray((block @ transposed).T)
-            shares = entropy.shares(where, transposed.dtype)
-            picked = entropy.targets_dot(logits, where)
-            losses[where.start] = float((softmax_in_place(logits) - picked) @ shares)
-            entropy.residual_in_place(logits, where)
-            return logits @ block
+            losses[where.start], gradient = self._of_block(where, z.astype(transposed.dtype, copy=False), transposed)
+            return gradient
 
         gradient = over_blocks(self.rows, work, self.threads)
         assert gradient is not None
         return sum(losses[start] for start in sorted(losses)), gradient
+
+    def _of_block(
+        self, where: slice, block: NDArray[np.floating], transposed: NDArray[np.floating]
+    ) -> tuple[float, NDArray[Any]]:
+        """What the samples at `where`, whose rows these are, add to the cross-entropy and to its gradient."""
+        entropy = self.cross_entropy
+        logits = np.ascontiguousarray((block @ transposed).T)
+        picked = entropy.targets_dot(logits, where)
+        loss = float((softmax_in_place(logits) - picked) @ entropy.shares(where, transposed.dtype))
+        entropy.residual_in_place(logits, where)
+        return loss, logits @ block
 
 
 def loss_and_accuracy(
