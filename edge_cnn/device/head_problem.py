@@ -17,9 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_cnn.device.cross_entropy import CrossEntropy, softmax_in_place
-from edge_cnn.device.embedding_rows import EmbeddingRows, each_block, over_blocks
+from edge_cnn.device.embedding_rows import BLOCK_VALUES, EmbeddingRows, each_block, over_blocks
 
 Parameters = NDArray[np.float32]
+
+SMALL_PRODUCT = 10**6
+"""Multiplications of a product up to which OpenBLAS repacks no operand: for few classes a third of the time."""
+
+LEAST_ROWS = 24
+"""Of a block; fewer would cost more to sum than that saves."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,12 @@ class HeadProblem:
     def cross_entropy(self) -> CrossEntropy:
         return CrossEntropy(self.labels, self.classes, self.weights, self.smoothing)
 
+    @property
+    def _block_values(self) -> int:
+        """Of the blocks for one product with each."""
+        thin = SMALL_PRODUCT // self.classes
+        return min(thin, BLOCK_VALUES) if thin >= LEAST_ROWS * self.rows.width else BLOCK_VALUES
+
     def logits(self, parameters: Parameters) -> NDArray[np.float32]:
         """Parameters -> logits of all samples, class-major (classes, n)."""
         logits = np.empty((self.classes, self.samples), np.float32)
@@ -67,14 +79,14 @@ class HeadProblem:
             # The product in this order, then the small transposition: the other order costs twice as much.
             logits[:, where] = (z @ transposed).T
 
-        over_blocks(rows, work, self.threads)
+        over_blocks(rows, work, self.threads, self._block_values)
         return logits
 
     def back_project(self, residual: NDArray[np.float32]) -> Parameters:
         """Derivative by the logits (classes, n) -> derivative by the parameters, without L2."""
         alone = self.rows.codes_alone
         rows = self.rows if alone is None else alone.rows
-        gradient = over_blocks(rows, lambda where, z: residual[:, where] @ z, self.threads)
+        gradient = over_blocks(rows, lambda where, z: residual[:, where] @ z, self.threads, self._block_values)
         assert gradient is not None
         return gradient if alone is None else alone.gradient(gradient)
 
