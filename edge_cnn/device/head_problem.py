@@ -63,10 +63,15 @@ class HeadProblem:
         return CrossEntropy(self.labels, self.classes, self.weights, self.smoothing)
 
     @property
+    def thin_rows(self) -> int:
+        """Rows whose product with a head is a small one."""
+        return SMALL_PRODUCT // (self.classes * self.rows.width)
+
+    @property
     def _block_values(self) -> int:
         """Of the blocks for one product with each."""
-        thin = SMALL_PRODUCT // self.classes
-        return min(thin, BLOCK_VALUES) if thin >= LEAST_ROWS * self.rows.width else BLOCK_VALUES
+        thin = self.thin_rows * self.rows.width
+        return min(thin, BLOCK_VALUES) if self.thin_rows >= LEAST_ROWS else BLOCK_VALUES
 
     def logits(self, parameters: Parameters) -> NDArray[np.float32]:
         """Parameters -> logits of all samples, class-major (classes, n)."""

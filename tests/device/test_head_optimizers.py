@@ -321,13 +321,13 @@ def test_a_model_head_that_is_right_about_most_samples_is_not_warmed_up():
 
 
 def test_the_mini_batches_of_a_warm_up_take_adams_steps():
-    """Kingma and Ba 2015, algorithm 1, in float64, on every 23rd sample."""
+    """Kingma and Ba 2015, algorithm 1, in float64, on every 29th sample."""
     problem = warmed_problem()
     z, targets = problem.rows.values.astype(float), np.eye(3)[problem.labels] * 0.95 + 0.05 / 3
     anchor = problem.anchor.astype(float)
     parameters, first, second = anchor.copy(), np.zeros_like(anchor), np.zeros_like(anchor)
     for step in range(12):
-        part = slice(step, None, 23)
+        part = slice(step, None, 29)
         assert problem.weights is not None
         oracle = Oracle(z[part], targets[part], problem.weights[part], anchor, problem.l2)
         gradient = oracle.gradient(parameters)
@@ -341,7 +341,11 @@ def test_the_mini_batches_of_a_warm_up_take_adams_steps():
 
 
 def test_labels_that_go_round_in_a_circle_do_not_leave_a_batch_with_one_class():
-    for samples in (1000, 2000, 3000, 5000):
+    for samples, features in ((1000, 200), (2000, 1280), (3000, 300), (5000, 1280)):
         for period in (2, 5, 10, 20):
-            batch = np.arange(samples)[:: batch_stride(samples)] % period
+            codes, one = np.broadcast_to(np.int8(0), (samples, features)), np.ones(features, np.float32)
+            labels, zero = np.arange(samples) % period, np.zeros((period, features + 1), np.float32)
+            problem = HeadProblem(CodeRows(codes, None, one, one), labels, zero, 1e-3)
+            batch = problem.labels[:: batch_stride(problem)]
+            assert 40 < len(batch) <= 100
             assert len(np.unique(batch)) == period

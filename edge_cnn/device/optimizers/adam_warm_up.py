@@ -6,6 +6,8 @@ for a descent on all samples after at most one pass over them, while its steps a
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -13,8 +15,8 @@ import numpy as np
 from edge_cnn.device.head_problem import HeadProblem, Parameters
 from edge_cnn.device.optimizers.optimizer import Pass, State, array_of, count_of
 
-BATCH = 100
-"""Samples a step."""
+BATCH, LEAST_BATCH = 100, 64
+"""Samples a step, and at least where fewer are done disproportionately sooner."""
 
 STEPS = 4
 """Of a pass: what is told and watched after each one must not cost more than they do."""
@@ -38,7 +40,7 @@ FAR = 0.5
 def warm_up_passes(problem: HeadProblem, start: Parameters) -> int:
     """How many: few, none of them over samples that were seen already, and none from a start that is good."""
     if start.any():
-        loss, _ = problem.part_value_and_gradient(start, slice(0, None, batch_stride(problem.samples)))
+        loss, _ = problem.part_value_and_gradient(start, slice(0, None, batch_stride(problem)))
         if loss < FAR * np.log(problem.classes):
             return 0
     return min(-(-problem.samples // (BATCH * STEPS)), max(LEAST_PASSES, problem.classes // CLASSES_A_PASS))
@@ -52,7 +54,7 @@ def adam_warm_up(problem: HeadProblem, start: Parameters, until: int, resumed: S
     if resumed is not None:
         parameters, mean, square = (array_of(resumed, name, start.shape) for name in ("parameters", "mean", "square"))
         step = count_of(resumed, "step")
-    stride = batch_stride(problem.samples)
+    stride = batch_stride(problem)
 
     def state() -> State:
         return {
@@ -85,7 +87,10 @@ def adam_warm_up(problem: HeadProblem, start: Parameters, until: int, resumed: S
         yield Pass(parameters.copy(), losses / STEPS, step, rate, state, warm_up=True)
 
 
-def batch_stride(samples: int) -> int:
-    """A prime that makes batches of some `BATCH` samples: labels may go round in a circle."""
-    most = max(round(samples / BATCH), 1)
-    return next((p for p in range(most, 1, -1) if all(p % d for d in range(2, int(p**0.5) + 1))), 1)
+def batch_stride(problem: HeadProblem) -> int:
+    """A prime that makes batches of nearly `BATCH` samples, or of fewer where that makes small products: labels may go
+    round in a circle.
+    """
+    batch = min(problem.thin_rows, BATCH) if problem.thin_rows >= LEAST_BATCH else BATCH
+    least = -(-problem.samples // batch)
+    return next(p for p in itertools.count(max(least, 1)) if all(p % d for d in range(2, math.isqrt(p) + 1)))
