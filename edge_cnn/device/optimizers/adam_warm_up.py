@@ -22,7 +22,7 @@ STEPS = 4
 """Of a pass: what is told and watched after each one must not cost more than they do."""
 
 LEAST_PASSES, CLASSES_A_PASS = 3, 8
-"""Passes at most, and one of them for so many classes: of many classes a batch holds few samples each."""
+"""Passes: so many, or one for so many classes where that is more, as of many classes a batch holds few samples each."""
 
 REACH = 3.5
 """By how much the first step may change a logit of a sample whose standardized features are all 1 or -1."""
@@ -38,7 +38,7 @@ FAR = 0.5
 
 
 def warm_up_passes(problem: HeadProblem, start: Parameters) -> int:
-    """How many: few, none of them over samples that were seen already, and none from a start that is good."""
+    """How many: few, hardly any over samples that were seen already, and none from a start that is good."""
     if start.any():
         loss, _ = problem.part_value_and_gradient(start, slice(0, None, batch_stride(problem)))
         if loss < FAR * np.log(problem.classes):
