@@ -190,9 +190,9 @@ def open_rows(
     return DenseRows(rows.take(slice(None)))
 
 
-def block_slices(rows: EmbeddingRows) -> list[slice]:
-    """Slices that cover all rows, of `BLOCK_VALUES` values each; they depend on the shape alone."""
-    length = max(BLOCK_VALUES // rows.width, 1)
+def block_slices(rows: EmbeddingRows, values: int = BLOCK_VALUES) -> list[slice]:
+    """Slices that cover all rows, of at most so many values each; they depend on the shape alone."""
+    length = max(values // rows.width, 1)
     return [slice(start, min(start + length, rows.samples)) for start in range(0, rows.samples, length)]
 
 
@@ -208,10 +208,15 @@ last bits of a result would."""
 
 
 def over_blocks(
-    rows: EmbeddingRows, work: Callable[[slice, NDArray[np.float32]], NDArray[Any] | None], threads: int
+    rows: EmbeddingRows,
+    work: Callable[[slice, NDArray[np.float32]], NDArray[Any] | None],
+    threads: int,
+    values: int = BLOCK_VALUES,
 ) -> NDArray[Any] | None:
-    """Call `work` on each block, over so many threads, and sum what it gives; the sum does not depend on `threads`."""
-    slices = block_slices(rows)
+    """Call `work` on each block of at most so many values, over so many threads, and sum what it gives; the sum does
+    not depend on `threads`.
+    """
+    slices = block_slices(rows, values)
 
     def lane(number: int) -> NDArray[Any] | None:
         total: NDArray[Any] | None = None

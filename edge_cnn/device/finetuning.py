@@ -35,7 +35,7 @@ from edge_cnn.device.head_training import (
 from edge_cnn.device.head_writing import write_head
 from edge_cnn.device.held_out_check import check_held_out, file_accuracy, share_right
 from edge_cnn.device.linear_probe import PredictedGain, predict_gain
-from edge_cnn.device.memory_budget import batch_size, training_memory
+from edge_cnn.device.memory_budget import batch_size, training_memory, training_threads
 from edge_cnn.device.sample_checks import remark_on_guessing
 from edge_cnn.device.sample_source import SampleSource
 from edge_cnn.device.standardization import fit_standardization
@@ -154,17 +154,16 @@ def finetune_samples(
     codes, targets, is_new = data.training()
     held_codes, held_targets = data.held_out()
     standardization = fit_standardization(codes, embedder.to_real)
-    settings = replace(config.training.settings, memory=training_memory(config.memory, classifier.threads))
+    settings = replace(config.training.settings, memory=training_memory(config.memory))
+    threads = training_threads(config.memory, classifier.threads)
     training = replace(config.training, settings=settings)
     rows = open_rows(codes, info.embedding.quantization, standardization, settings.memory)
     held = open_rows(held_codes, info.embedding.quantization, standardization, settings.memory // 8)
     own = without_classes(to_parameters(standardization.head_to_standardized(embedder.split.head)), added)
-    predicted = checkpoint.predicted(
-        rng, lambda: predict_gain(rows, targets, is_new, own, training, rng, classifier.threads)
-    )
+    predicted = checkpoint.predicted(rng, lambda: predict_gain(rows, targets, is_new, own, training, rng, threads))
     listener.on_predicted(predicted)
     remark_on_guessing(predicted, targets[is_new], classifier.labels, listener.on_remark)
-    problem = pose_problem(rows, targets, own, predicted.l2, training, classifier.threads)
+    problem = pose_problem(rows, targets, own, predicted.l2, training, threads)
     start = imprint_classes(problem.anchor if training.anchored else own, rows, targets, added)
     trained = train_head(
         problem,
@@ -178,7 +177,7 @@ def finetune_samples(
     )
     head = standardization.head_to_raw(trained.head)
     merged = write_head(classifier.artifact, head, embedder, (codes, held_codes))
-    # The whole budget, of which the optimizer's part depends on the number of threads.
+    # The whole budget, not the optimizer's part of it: that is what was asked for.
     optimizer = describe_training(training, predicted.l2, trained) | {"memory": config.memory}
     provenance = {
         "base_sha256": base.artifact.sha256,

@@ -16,12 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_cnn.device.cross_entropy import CrossEntropy, softmax_in_place
-from edge_cnn.device.embedding_rows import EmbeddingRows, each_block, over_blocks
+from edge_cnn.device.embedding_rows import BLOCK_VALUES, EmbeddingRows, each_block, over_blocks
 
 Parameters = NDArray[np.float32]
 
 EXACT_VALUES = 2**16
 """Values that are widened to float64 at once, 512 kB."""
+
+SMALL_PRODUCT = 10**6
+"""Multiplications of a product up to which OpenBLAS repacks no operand: for few classes a third of the time."""
+
+LEAST_ROWS = 24
+"""Of a block; fewer would cost more to sum than that saves."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,17 @@ class HeadProblem:
     def cross_entropy(self) -> CrossEntropy:
         return CrossEntropy(self.labels, self.classes, self.weights, self.smoothing)
 
+    @property
+    def thin_rows(self) -> int:
+        """Rows whose product with a head is a small one."""
+        return SMALL_PRODUCT // (self.classes * self.rows.width)
+
+    @property
+    def _block_values(self) -> int:
+        """Of the blocks for one product with each."""
+        thin = self.thin_rows * self.rows.width
+        return min(thin, BLOCK_VALUES) if self.thin_rows >= LEAST_ROWS else BLOCK_VALUES
+
     def logits(self, parameters: Parameters) -> NDArray[np.float32]:
         """Parameters -> logits of all samples, class-major (classes, n)."""
         logits = np.empty((self.classes, self.samples), np.float32)
@@ -69,14 +86,14 @@ class HeadProblem:
             # The product in this order, then the small transposition: the other order costs twice as much.
             logits[:, where] = (z @ transposed).T
 
-        over_blocks(rows, work, self.threads)
+        over_blocks(rows, work, self.threads, self._block_values)
         return logits
 
     def back_project(self, residual: NDArray[np.float32]) -> Parameters:
         """Derivative by the logits (classes, n) -> derivative by the parameters, without L2."""
         alone = self.rows.codes_alone
         rows = self.rows if alone is None else alone.rows
-        gradient = over_blocks(rows, lambda where, z: residual[:, where] @ z, self.threads)
+        gradient = over_blocks(rows, lambda where, z: residual[:, where] @ z, self.threads, self._block_values)
         assert gradient is not None
         return gradient if alone is None else alone.gradient(gradient)
 
@@ -90,6 +107,19 @@ class HeadProblem:
         loss, gradient = self._one_pass(np.ascontiguousarray(parameters.T))
         gradient += np.float32(self.l2) * (parameters - self.anchor)
         return loss + self.penalty(parameters), gradient.astype(np.float32, copy=False)
+
+    def part_value_and_gradient(self, parameters: Parameters, where: slice) -> tuple[float, Parameters]:
+        """F and its gradient as the samples at `where` alone tell them, their weights as they are among all."""
+        z = self.rows.take(where)
+        loss, gradient = self._of_block(where, z, parameters.T)
+        share = np.float32(self.samples / len(z))
+        gradient *= share
+        moved = parameters - self.anchor
+        flat = moved.ravel()
+        penalty = 0.5 * self.l2 * float(flat @ flat)
+        moved *= np.float32(self.l2)
+        gradient += moved
+        return float(share) * loss + penalty, gradient
 
     def exact_value_and_gradient(self, parameters: NDArray[np.floating]) -> tuple[float, NDArray[np.float64]]:
         """As `value_and_gradient`, all in float64: what a bound is computed from. A few rows at a time, since they are

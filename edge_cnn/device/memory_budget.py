@@ -37,6 +37,12 @@ def batch_size(model_input: TensorSpec, budget: int) -> int:
     return max(budget // 2 // (IMAGE_COPIES * values), 1)
 
 
-def training_memory(budget: int, threads: int) -> int:
-    """Bytes for rows and optimizer, beside the lists of samples and a block a thread."""
-    return max(budget - LISTS - BLOCK_BYTES * BLOCK_VALUES * threads, BLOCK_VALUES)
+def training_memory(budget: int) -> int:
+    """Bytes for rows and optimizer, beside the lists of samples and a block; the same for any number of threads, since
+    results must not depend on that."""
+    return LEAST - LISTS - BLOCK_BYTES * BLOCK_VALUES + 3 * (budget - LEAST) // 4
+
+
+def training_threads(budget: int, threads: int) -> int:
+    """Of so many threads those that may each work on a block, in the memory that `training_memory` leaves."""
+    return min(threads, 1 + (budget - LEAST) // 4 // (BLOCK_BYTES * BLOCK_VALUES))

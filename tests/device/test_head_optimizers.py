@@ -11,6 +11,7 @@ from edge_cnn.core.errors import InputError
 from edge_cnn.device.embedding_rows import CodeRows, dense_rows
 from edge_cnn.device.head_problem import HeadProblem
 from edge_cnn.device.head_training import TrainingConfig, balancing_weights, train_head
+from edge_cnn.device.optimizers.adam_warm_up import FAR, REACH, batch_stride
 from edge_cnn.device.optimizers.curvature import smoothness
 from edge_cnn.device.optimizers.feature_curvature import is_worth_it
 from edge_cnn.device.optimizers.line_search import least_along
@@ -272,17 +273,79 @@ def test_an_unknown_optimizer_is_refused_with_the_known_ones():
         TrainingConfig("adam")
 
 
-def test_a_large_problem_is_warmed_up_on_a_part_of_the_samples_and_ends_at_the_same_optimum():
+def warmed_problem(**others) -> HeadProblem:
     rng = np.random.default_rng(0)
     labels = np.sort(rng.integers(0, 3, 2400))  # by class, as a folder is read
     rows = dense_rows(rng.normal(0, 1, (3, 300))[labels] * 0.1 + rng.normal(0, 1, (2400, 300)))
-    zero = np.zeros((3, 301), np.float32)
-    problem = HeadProblem(rows, labels, zero, 1e-2, balancing_weights(labels), 0.05)
-    seen = list(OPTIMIZERS["quasi-newton"](problem, zero, OptimizerSettings(tolerance=1e-4), np.random.default_rng(0)))
-    assert [one.steps for one in seen] == list(range(1, len(seen) + 1))
-    assert [one.warm_up for one in seen[:6]] == [True, True, True, True, False, False]
-    start, _ = problem.exact_value_and_gradient(zero)
-    warmed, _ = problem.exact_value_and_gradient(seen[3].parameters)
-    assert warmed < start
+    anchor = rng.normal(0, 0.01, (3, 301)).astype(np.float32)
+    problem = HeadProblem(rows, labels, anchor, 1e-2, balancing_weights(labels), 0.05)
+    return dataclasses.replace(problem, **others)
+
+
+def test_a_large_problem_is_warmed_up_on_mini_batches_and_ends_at_the_same_optimum():
+    problem = warmed_problem()
+    start = problem.anchor
+    seen = list(OPTIMIZERS["quasi-newton"](problem, start, OptimizerSettings(tolerance=1e-4), np.random.default_rng(0)))
+    assert [one.warm_up for one in seen[:5]] == [True, True, True, False, False]
+    assert [one.steps for one in seen] == [4, 8, 12, *range(13, 10 + len(seen))]
+    losses = [problem.exact_value_and_gradient(v)[0] for v in (start, *(one.parameters for one in seen[:3]))]
+    assert losses == sorted(losses, reverse=True)
     _, gradient = problem.exact_value_and_gradient(seen[-1].parameters)
     assert (gradient**2).sum() / (2 * problem.l2) < 1e-3
+
+
+@pytest.mark.parametrize("passes", [1, 2, 3, 4, 7])
+def test_there_are_never_more_passes_than_asked_for_in_a_warm_up_or_after_it(passes):
+    trained = train(warmed_problem(), "quasi-newton", passes=passes, tolerance=1e-9)
+    assert len(trained.history) == passes
+
+
+def test_a_start_that_was_trained_already_is_not_warmed_up():
+    problem = warmed_problem()
+    trained = train(problem, "quasi-newton").parameters
+    stronger = dataclasses.replace(problem, l2=2e-2)
+    settings = OptimizerSettings()
+    first = next(iter(OPTIMIZERS["quasi-newton"](stronger, trained, settings, np.random.default_rng(0))))
+    assert not first.warm_up
+    assert stronger.exact_value_and_gradient(first.parameters)[0] < stronger.exact_value_and_gradient(trained)[0]
+
+
+def test_a_model_head_that_is_right_about_most_samples_is_not_warmed_up():
+    problem = warmed_problem()
+    known = train(problem, "quasi-newton").parameters
+    for share, warmed in ((0.0, True), (1.0, False)):
+        anchored = dataclasses.replace(problem, anchor=share * known)
+        start, _ = anchored.exact_value_and_gradient(anchored.anchor)
+        assert (start > FAR * np.log(3)) == warmed
+        assert train(anchored, "quasi-newton", passes=1, tolerance=1e-9).steps == (4 if warmed else 1)
+
+
+def test_the_mini_batches_of_a_warm_up_take_adams_steps():
+    """Kingma and Ba 2015, algorithm 1, in float64, on every 29th sample."""
+    problem = warmed_problem()
+    z, targets = problem.rows.values.astype(float), np.eye(3)[problem.labels] * 0.95 + 0.05 / 3
+    anchor = problem.anchor.astype(float)
+    parameters, first, second = anchor.copy(), np.zeros_like(anchor), np.zeros_like(anchor)
+    for step in range(12):
+        part = slice(step, None, 29)
+        assert problem.weights is not None
+        oracle = Oracle(z[part], targets[part], problem.weights[part], anchor, problem.l2)
+        gradient = oracle.gradient(parameters)
+        first = 0.9 * first + 0.1 * gradient
+        second = 0.999 * second + 0.001 * gradient**2
+        corrected = first / (1 - 0.9 ** (step + 1)), second / (1 - 0.999 ** (step + 1))
+        parameters -= REACH / 301 * corrected[0] / np.sqrt(corrected[1])
+    trained = train(problem, "quasi-newton", passes=3).parameters
+    # A parameter whose first gradient is 0 but for rounding may go either way by it; there are few.
+    assert np.mean(np.abs(trained - parameters) > 1e-4) < 0.01
+
+
+def test_labels_that_go_round_in_a_circle_do_not_leave_a_batch_with_one_class():
+    for samples, features in ((1000, 200), (2000, 1280), (3000, 300), (5000, 1280)):
+        for period in (2, 5, 10, 20):
+            codes, one = np.broadcast_to(np.int8(0), (samples, features)), np.ones(features, np.float32)
+            labels, zero = np.arange(samples) % period, np.zeros((period, features + 1), np.float32)
+            problem = HeadProblem(CodeRows(codes, None, one, one), labels, zero, 1e-3)
+            batch = problem.labels[:: batch_stride(problem)]
+            assert 40 < len(batch) <= 100
+            assert len(np.unique(batch)) == period

@@ -1,9 +1,8 @@
 """Quasi-Newton descent: L-BFGS (Nocedal 1980).
 
-Two passes over the embeddings an iteration, one forward and one back: the line search works on logits alone. Where a
-pass is dear, the first iterations see a part of the samples only (Byrd, Chin, Nocedal and Wu 2012): far from the
-optimum the gradient of a few hundred tells the way as well as that of all. Where the features are few, their covariance
-says from the start what the steps would have to learn (`feature_curvature`).
+Two passes over the embeddings an iteration, one forward and one back: the line search works on logits alone. Where the
+features are few, their covariance says from the start what the steps would have to learn (`feature_curvature`). Where
+they are many, the first steps are taken on mini-batches (`adam_warm_up`).
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from edge_cnn.device.head_problem import HeadProblem, Parameters
 from edge_cnn.device.optimizers import feature_curvature
+from edge_cnn.device.optimizers.adam_warm_up import STEPS, adam_warm_up, warm_up_passes
 from edge_cnn.device.optimizers.inverse_hessian import InverseHessian
 from edge_cnn.device.optimizers.line_search import LinearPart, line_search
 from edge_cnn.device.optimizers.optimizer import OptimizerSettings, Pass, State, array_of, count_of, number_of
@@ -26,13 +26,10 @@ MOST_PAIRS, LEAST_PAIRS = 10, 3
 
 
 WARM_UP, MAIN = 0, 1
-"""Stages: on a part of the samples, on all."""
+"""Stages: on mini-batches, on all samples."""
 
-LARGE_VALUES = 2**19
-"""Values from which a pass costs more than the bookkeeping of an iteration."""
-
-WARM_SHARE, WARM_LEAST, WARM_PER_CLASS, WARM_ITERATIONS = 8, 256, 12, 4
-"""One sample of so many warms up, at least so many samples, and of each class, for so many iterations."""
+LARGE_VALUES = 2**17
+"""Values from which a pass costs more than a few mini-batches."""
 
 
 def pairs_that_fit(problem: HeadProblem, memory: int) -> int:
@@ -50,7 +47,7 @@ def quasi_newton_descent(
     rng: np.random.Generator,
     resumed: State | None = None,
 ) -> Iterator[Pass]:
-    """One pass is one iteration, in the warm-up too; nothing is random."""
+    """One pass is one iteration, in the warm-up a few mini-batches; nothing is random."""
     del rng
     pairs = max(pairs_that_fit(problem, settings.memory), LEAST_PAIRS)
     hessian = InverseHessian(pairs, problem.anchor.size, problem.rows.width)
@@ -58,18 +55,19 @@ def quasi_newton_descent(
     if resumed is not None:
         stage, step = count_of(resumed, "stage", MAIN), count_of(resumed, "step")
         parameters = array_of(resumed, "parameters", start.shape)
-        hessian.restore(resumed)
-    stride = _stride(problem)
-    if stage == WARM_UP and stride > 1:
-        until = min(WARM_ITERATIONS, settings.passes)
-        for done in _descend(_part(problem, stride), parameters, settings.tolerance, hessian, step, until, resumed):
+        if stage == MAIN:
+            hessian.restore(resumed)
+    warm_passes = _warm_passes(problem, start)
+    if stage == WARM_UP and warm_passes:
+        until = min(warm_passes, settings.passes)
+        for done in adam_warm_up(problem, parameters, until, resumed):
             parameters, step = done.parameters, done.steps
-            yield replace(done, state=partial(_with_stage, done.state, WARM_UP), warm_up=True)
-        # What the part told of the curvature has been found to mislead on the whole.
-        hessian.forget()
+            yield replace(done, state=partial(_with_stage, done.state, WARM_UP))
         resumed = None
-    if step < settings.passes:
-        for done in _descend(problem, parameters, settings.tolerance, hessian, step, settings.passes, resumed):
+    # A pass of the warm-up is several steps.
+    until = settings.passes + (STEPS - 1) * min(warm_passes, settings.passes)
+    if step < until:
+        for done in _descend(problem, parameters, settings.tolerance, hessian, step, until, resumed):
             yield replace(done, state=partial(_with_stage, done.state, MAIN))
 
 
@@ -77,25 +75,10 @@ def _with_stage(state: Callable[[], State], stage: int) -> State:
     return state() | {"stage": np.array(stage, np.int64)}
 
 
-def _stride(problem: HeadProblem) -> int:
-    """One sample of how many warms up; 1 where all do, and there is no warm-up."""
-    if problem.samples * problem.rows.width < LARGE_VALUES:
-        return 1
-    return max(min(WARM_SHARE, problem.samples // max(WARM_LEAST, WARM_PER_CLASS * problem.classes)), 1)
-
-
-def _part(problem: HeadProblem, stride: int) -> HeadProblem:
-    """The problem on evenly spaced samples, as they may be sorted by class."""
-    if stride == 1:
-        return problem
-    members = np.arange(0, problem.samples, stride)
-    weights = None if problem.weights is None else problem.weights[members]
-    return replace(
-        problem,
-        rows=problem.rows.select(members),
-        labels=problem.labels[members],
-        weights=None if weights is None else weights / weights.mean(),
-    )
+def _warm_passes(problem: HeadProblem, start: Parameters) -> int:
+    """Of the warm-up; 0 where there is none, as where the start is not the anchor, so that it was trained already."""
+    few = problem.samples * problem.rows.width < LARGE_VALUES or feature_curvature.is_worth_it(problem)
+    return 0 if few or not np.array_equal(start, problem.anchor) else warm_up_passes(problem, start)
 
 
 def _descend(
