@@ -28,7 +28,7 @@ from edge_cnn.core.manifest import ArtifactEntry, Manifest
 from edge_cnn.core.preprocessing import Preprocessing, input_range
 from edge_cnn.core.tolerance import default_tolerances
 from edge_cnn.device.model_input import to_model_input
-from edge_cnn.device.runtimes import open_runtime
+from edge_cnn.device.runtimes.table import open_runtime
 from edge_cnn.host import golden_recording
 from edge_cnn.host.golden_recording import open_reference, record_golden
 from edge_cnn.host.training_input import model_inputs

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from edge_cnn.core.preprocessing import Preprocessing
-from edge_cnn.device.onnx_metadata import LABELS, PREPROCESSING
+from edge_cnn.device.onnx.metadata import LABELS, PREPROCESSING
 
 PRODUCER = "producer"
 

@@ -13,9 +13,9 @@ from edge_cnn.core.errors import NoHeadError
 from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.core.samples import ReplaySamples
-from edge_cnn.device.head_surgery import split_head
+from edge_cnn.device.head.surgery import split_head
 from edge_cnn.device.model_input import to_model_input
-from edge_cnn.device.runtimes import open_runtime
+from edge_cnn.device.runtimes.table import open_runtime
 
 REPLAY_PER_CLASS = 30
 

@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from edge_cnn.core.bundle import Bundle, read_bundle
     from edge_cnn.core.errors import EdgeCnnError, ToleranceError
     from edge_cnn.device.classifier import Classifier, Predictions
-    from edge_cnn.device.finetune_result import FinetuneResult
-    from edge_cnn.device.finetuning import finetune
+    from edge_cnn.device.finetuning.finetuning import finetune
+    from edge_cnn.device.finetuning.result import FinetuneResult
     from edge_cnn.verify.opening import open_classifier
     from edge_cnn.verify.replay import verify
 
@@ -19,10 +19,10 @@ _HOMES = {
     "Bundle": "edge_cnn.core.bundle",
     "Classifier": "edge_cnn.device.classifier",
     "EdgeCnnError": "edge_cnn.core.errors",
-    "FinetuneResult": "edge_cnn.device.finetune_result",
+    "FinetuneResult": "edge_cnn.device.finetuning.result",
     "Predictions": "edge_cnn.device.classifier",
     "ToleranceError": "edge_cnn.core.errors",
-    "finetune": "edge_cnn.device.finetuning",
+    "finetune": "edge_cnn.device.finetuning.finetuning",
     "open_classifier": "edge_cnn.verify.opening",
     "read_bundle": "edge_cnn.core.bundle",
     "verify": "edge_cnn.verify",

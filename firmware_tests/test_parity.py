@@ -3,7 +3,7 @@
 import pytest
 
 from edge_cnn.core.artifact import ONNX, TFLITE
-from edge_cnn.device.runtimes import RUNTIMES
+from edge_cnn.device.runtimes.table import RUNTIMES
 from edge_cnn.verify.devices.device import choose_runtime
 
 

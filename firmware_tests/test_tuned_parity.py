@@ -5,7 +5,7 @@ import functools
 import pytest
 
 from edge_cnn.core.bundle import read_bundle
-from edge_cnn.device.finetuning import finetune
+from edge_cnn.device.finetuning.finetuning import finetune
 from edge_cnn.device.opening import open_classifier
 from edge_cnn.verify.devices.device import choose_runtime
 from edge_cnn.verify.devices.local import LocalDevice

@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from edge_cnn.core.errors import InputError
-from edge_cnn.device.class_change import change_classes
 from edge_cnn.device.data_classes import new_classes, of_classes
+from edge_cnn.device.head.class_change import change_classes
 from edge_cnn.device.sample_source import SampleSource
 
 

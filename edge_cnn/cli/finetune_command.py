@@ -23,14 +23,14 @@ from edge_cnn.core.atomic_file import write_atomically
 from edge_cnn.core.bundle import SUFFIX
 from edge_cnn.core.errors import EdgeCnnError, InputError
 from edge_cnn.device.classifier import Classifier
-from edge_cnn.device.finetune_log import check_reproduced
-from edge_cnn.device.finetune_result import FinetuneConfig, FinetuneResult
-from edge_cnn.device.finetuning import finetune_samples
-from edge_cnn.device.head_training import TrainingConfig
-from edge_cnn.device.malloc_arenas import share_one_arena
-from edge_cnn.device.optimizers.optimizer import OptimizerSettings
-from edge_cnn.device.optimizers.table import AUTO, OPTIMIZERS
+from edge_cnn.device.finetuning.finetuning import finetune_samples
+from edge_cnn.device.finetuning.log import check_reproduced
+from edge_cnn.device.finetuning.result import FinetuneConfig, FinetuneResult
 from edge_cnn.device.sample_source import SampleSource, open_data
+from edge_cnn.device.training.head_training import TrainingConfig
+from edge_cnn.device.training.malloc_arenas import share_one_arena
+from edge_cnn.device.training.optimizers.optimizer import OptimizerSettings
+from edge_cnn.device.training.optimizers.table import AUTO, OPTIMIZERS
 
 FORGOTTEN = 0.02
 """Fall of the accuracy on held-out old samples that is worth a remark."""

@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Generator
 
 from edge_cnn.cli.console import Console, Progress
-from edge_cnn.device.finetuning import Listener
-from edge_cnn.device.linear_probe import PredictedGain
-from edge_cnn.device.training_progress import EpochLoss
+from edge_cnn.device.finetuning.finetuning import Listener
+from edge_cnn.device.training.linear_probe import PredictedGain
+from edge_cnn.device.training.progress import EpochLoss
 
 
 @contextlib.contextmanager

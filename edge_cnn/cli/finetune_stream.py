@@ -22,10 +22,10 @@ from edge_cnn.core.bundle import SUFFIX
 from edge_cnn.core.errors import DataError, InputError
 from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.device.classifier import Classifier
-from edge_cnn.device.head_training import TrainingConfig
 from edge_cnn.device.sample_source import read_data
-from edge_cnn.device.stream_result import HoldoutAccuracy, StreamConfig, StreamSummary, StreamUpdate
-from edge_cnn.device.stream_tuning import StreamTuner
+from edge_cnn.device.stream.result import HoldoutAccuracy, StreamConfig, StreamSummary, StreamUpdate
+from edge_cnn.device.stream.tuning import StreamTuner
+from edge_cnn.device.training.head_training import TrainingConfig
 
 IDLE_SECONDS = 2.0
 """Of silence after which samples that wait are learned from, though they are fewer than --update-every."""

@@ -12,8 +12,8 @@ from edge_cnn.core.bundle import SUFFIX
 from edge_cnn.core.errors import BundleError, InputError
 from edge_cnn.device.opening import open_classifier
 from edge_cnn.device.sample_source import read_data
-from edge_cnn.device.slot_folder import read_state
-from edge_cnn.device.slot_update import Change, open_for_change
+from edge_cnn.device.slots.folder import read_state
+from edge_cnn.device.slots.update import Change, open_for_change
 from edge_cnn.verify.slot_check import check_here, check_holdout
 
 

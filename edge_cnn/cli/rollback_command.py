@@ -9,7 +9,7 @@ import click
 from edge_cnn.cli.console import Console, common_options
 from edge_cnn.cli.install_command import change_json
 from edge_cnn.cli.slot_options import SLOT
-from edge_cnn.device.slot_update import open_for_change
+from edge_cnn.device.slots.update import open_for_change
 from edge_cnn.verify.slot_check import check_here
 
 

@@ -9,9 +9,9 @@ import click
 
 from edge_cnn.cli.console import PATH
 from edge_cnn.cli.model_options import DEFAULT_SLOT
-from edge_cnn.device.slot_folder import default_slot, is_slot, read_state
-from edge_cnn.device.slot_record import Version
-from edge_cnn.device.slot_start import current_record
+from edge_cnn.device.slots.folder import default_slot, is_slot, read_state
+from edge_cnn.device.slots.record import Version
+from edge_cnn.device.slots.start import current_record
 
 SLOT = click.option(
     "--slot",

@@ -9,9 +9,9 @@ from pathlib import Path
 from edge_cnn.cli.console import Console
 from edge_cnn.core.errors import InputError, SlotError
 from edge_cnn.device.classifier import Classifier
-from edge_cnn.device.slot_folder import read_state
-from edge_cnn.device.slot_start import current_record
-from edge_cnn.device.slot_update import SlotWriter, open_for_change
+from edge_cnn.device.slots.folder import read_state
+from edge_cnn.device.slots.start import current_record
+from edge_cnn.device.slots.update import SlotWriter, open_for_change
 from edge_cnn.verify.slot_check import check_here
 
 

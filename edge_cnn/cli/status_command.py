@@ -10,9 +10,9 @@ import click
 from edge_cnn.cli.console import Console, common_options, table
 from edge_cnn.cli.slot_options import SLOT, version_json
 from edge_cnn.core.errors import SlotError
-from edge_cnn.device.slot_folder import SlotState, read_state, read_version
-from edge_cnn.device.slot_record import SlotRecord, Version
-from edge_cnn.device.slot_start import current_record
+from edge_cnn.device.slots.folder import SlotState, read_state, read_version
+from edge_cnn.device.slots.record import SlotRecord, Version
+from edge_cnn.device.slots.start import current_record
 
 
 @click.command("status")

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from edge_cnn.core.errors import DataError, InputError
 from edge_cnn.device.classifier import Classifier
-from edge_cnn.device.folder_watch import FolderWatch
-from edge_cnn.device.sample_files import read_sample
-from edge_cnn.device.sample_lines import MAX_LINE, parse_line
+from edge_cnn.device.stream.folder_watch import FolderWatch
+from edge_cnn.device.stream.sample_files import read_sample
+from edge_cnn.device.stream.sample_lines import MAX_LINE, parse_line
 
 STDIN = "-"
 

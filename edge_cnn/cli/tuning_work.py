@@ -22,10 +22,10 @@ from edge_cnn.core.atomic_file import write_atomically
 from edge_cnn.core.bundle import SUFFIX as BUNDLE
 from edge_cnn.core.errors import InputError
 from edge_cnn.device.classifier import Classifier
-from edge_cnn.device.finetune_log import check_origin, config_of, read_log
-from edge_cnn.device.finetune_result import FinetuneConfig, FinetuneResult
-from edge_cnn.device.finetune_work import SUFFIX, FinetuneWork
-from edge_cnn.device.slot_folder import read_state
+from edge_cnn.device.finetuning.log import check_origin, config_of, read_log
+from edge_cnn.device.finetuning.result import FinetuneConfig, FinetuneResult
+from edge_cnn.device.finetuning.work import SUFFIX, FinetuneWork
+from edge_cnn.device.slots.folder import read_state
 
 MEGABYTE = 2**20
 

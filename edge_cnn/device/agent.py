@@ -40,7 +40,7 @@ from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.errors import DataError, DeviceFailedError, EdgeCnnError, InputError, RuntimeUnavailableError
 from edge_cnn.core.protocols import Runtime
 from edge_cnn.device.agent_protocol import PROTOCOL_VERSION, Message, read_message, write_message
-from edge_cnn.device.runtimes import RUNTIMES, open_runtime
+from edge_cnn.device.runtimes.table import RUNTIMES, open_runtime
 from edge_cnn.device.start_times import import_runtime, time_starts
 
 IMPORTED_NS = time.perf_counter_ns()
@@ -142,7 +142,7 @@ def _artifact(request: Message) -> Artifact:
 
 
 def _profile(request: Message) -> Message:
-    from edge_cnn.device.operator_times import profile_operators
+    from edge_cnn.device.runtimes.operator_times import profile_operators
 
     times = profile_operators(
         _artifact(request),

@@ -84,7 +84,7 @@ class OutputDecoder:
         if self._is_probability:
             return values
         # Imported late: a graph with its own softmax never needs it.
-        from edge_cnn.device.softmax_head import softmax
+        from edge_cnn.device.head.softmax_head import softmax
 
         return softmax(values)
 

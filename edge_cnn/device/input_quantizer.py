@@ -18,8 +18,8 @@ def quantized_input(artifact: Artifact) -> TensorSpec | None:
 
 
 def _of_onnx(artifact: Artifact) -> TensorSpec | None:
-    from edge_cnn.device.onnx_file import read_onnx
-    from edge_cnn.device.onnx_quantizer import codes_dtype, linear_quantizer, quantizer_params
+    from edge_cnn.device.onnx.file import read_onnx
+    from edge_cnn.device.onnx.quantizer import codes_dtype, linear_quantizer, quantizer_params
 
     model = read_onnx(artifact)
     if len(model.inputs) != 1:
@@ -33,7 +33,7 @@ def _of_onnx(artifact: Artifact) -> TensorSpec | None:
 
 
 def _of_tflite(artifact: Artifact) -> TensorSpec | None:
-    from edge_cnn.device.tflite_file import read_tflite
+    from edge_cnn.device.tflite.file import read_tflite
 
     graph = read_tflite(artifact).main
     if len(graph.inputs) != 1:

@@ -6,12 +6,12 @@ from typing import Any
 
 from edge_cnn.core.artifact import ONNX, TFLITE, Artifact
 from edge_cnn.core.errors import ModelError
-from edge_cnn.device.head_surgery import split_head
-from edge_cnn.device.onnx_file import op_versions as onnx_op_versions
-from edge_cnn.device.onnx_file import read_onnx
-from edge_cnn.device.runtime_check import check_runtimes
-from edge_cnn.device.tflite_file import op_versions as tflite_op_versions
-from edge_cnn.device.tflite_file import read_tflite
+from edge_cnn.device.head.surgery import split_head
+from edge_cnn.device.onnx.file import op_versions as onnx_op_versions
+from edge_cnn.device.onnx.file import read_onnx
+from edge_cnn.device.runtimes.runtime_check import check_runtimes
+from edge_cnn.device.tflite.file import op_versions as tflite_op_versions
+from edge_cnn.device.tflite.file import read_tflite
 
 _READERS = {TFLITE: read_tflite, ONNX: read_onnx}
 _OP_VERSIONS = {TFLITE: tflite_op_versions, ONNX: onnx_op_versions}

@@ -16,7 +16,7 @@ from edge_cnn.core.preprocessing import Preprocessing, input_range
 from edge_cnn.core.tensor_spec import TensorSpec
 from edge_cnn.device.classifier import Classifier
 from edge_cnn.device.model_input import image_shape
-from edge_cnn.device.runtimes import find_runtime, installed_runtimes, open_runtime
+from edge_cnn.device.runtimes.table import find_runtime, installed_runtimes, open_runtime
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -182,7 +182,7 @@ def ends_with_softmax(artifact: Artifact, outputs: tuple[TensorSpec, ...]) -> bo
         quantization = outputs[0].quantization
         if quantization.scales == (1 / 256,) and quantization.zero_point == np.iinfo(outputs[0].dtype).min:
             return True
-    from edge_cnn.device.head_surgery import has_softmax
+    from edge_cnn.device.head.surgery import has_softmax
 
     return has_softmax(artifact)
 
@@ -219,10 +219,10 @@ def _preprocessing_of_quantization(spec: TensorSpec, shape: tuple[int, int, int]
 def _metadata(artifact: Artifact) -> tuple[tuple[str, ...] | None, tuple[tuple[float, ...], tuple[float, ...]] | None]:
     """Labels, and (mean, std) in units of pixels, as far as the file carries them."""
     if artifact.format == ONNX:
-        from edge_cnn.device.onnx_metadata import read_onnx_metadata
+        from edge_cnn.device.onnx.metadata import read_onnx_metadata
 
         labels, preprocessing = read_onnx_metadata(artifact)
         return labels, (preprocessing.mean, preprocessing.std) if preprocessing else None
-    from edge_cnn.device.tflite_metadata import read_tflite_metadata
+    from edge_cnn.device.tflite.metadata import read_tflite_metadata
 
     return read_tflite_metadata(artifact)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_cnn.core.errors import DeviceFailedError
-from edge_cnn.device.runtimes import RUNTIMES
+from edge_cnn.device.runtimes.table import RUNTIMES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,9 +14,9 @@ from edge_cnn.core.labelled_images import LabelledImages, stratified_sample
 from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.core.protocols import Runtime
 from edge_cnn.core.samples import GoldenSamples
-from edge_cnn.device.head_surgery import split_head
+from edge_cnn.device.head.surgery import split_head
 from edge_cnn.device.model_input import to_model_input
-from edge_cnn.device.runtimes import open_runtime, reference_runtime
+from edge_cnn.device.runtimes.table import open_runtime, reference_runtime
 
 DEFAULT_SAMPLES = 256
 

@@ -19,9 +19,9 @@ from edge_cnn.core.errors import DeviceFailedError, DeviceUnavailableError, Edge
 from edge_cnn.core.protocols import Kernels
 from edge_cnn.core.tensor_spec import TensorSpec
 from edge_cnn.device.agent_protocol import PROTOCOL_VERSION, Message, read_message, write_message
-from edge_cnn.device.operator_times import OperatorTime
 from edge_cnn.device.process_end import describe_end
-from edge_cnn.device.runtimes import RUNTIMES
+from edge_cnn.device.runtimes.operator_times import OperatorTime
+from edge_cnn.device.runtimes.table import RUNTIMES
 from edge_cnn.verify.device_facts import DeviceFacts
 from edge_cnn.verify.throttling import ThrottleState
 

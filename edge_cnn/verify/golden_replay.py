@@ -11,7 +11,7 @@ from edge_cnn.core.bundle import Bundle
 from edge_cnn.core.errors import BundleError, DataError
 from edge_cnn.core.protocols import Runtime
 from edge_cnn.core.samples import GoldenSamples
-from edge_cnn.device.head_surgery import split_head
+from edge_cnn.device.head.surgery import split_head
 from edge_cnn.device.model_input import InputEncoder
 from edge_cnn.verify.devices.device import Device
 from edge_cnn.verify.paired_answers import paired_answers

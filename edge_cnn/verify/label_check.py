@@ -26,10 +26,10 @@ def label_fault(manifest: Manifest, artifact: Artifact) -> str | None:
 def _labels(artifact: Artifact) -> tuple[str, ...] | None:
     try:
         if artifact.format == ONNX:
-            from edge_cnn.device.onnx_metadata import read_onnx_metadata
+            from edge_cnn.device.onnx.metadata import read_onnx_metadata
 
             return read_onnx_metadata(artifact)[0]
-        from edge_cnn.device.tflite_metadata import read_tflite_metadata
+        from edge_cnn.device.tflite.metadata import read_tflite_metadata
 
         return read_tflite_metadata(artifact)[0]
     except ModelError:

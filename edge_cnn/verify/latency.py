@@ -14,7 +14,7 @@ from edge_cnn.core.errors import InputError, RuntimeUnavailableError
 from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.core.tensor_spec import TensorSpec
 from edge_cnn.device.model_input import InputEncoder
-from edge_cnn.device.operator_times import OperatorTime
+from edge_cnn.device.runtimes.operator_times import OperatorTime
 from edge_cnn.verify.agent_client import AgentClient, AgentRuntime
 from edge_cnn.verify.devices.device import Device
 from edge_cnn.verify.latency_report import ColdStart, LatencyReport, Timing

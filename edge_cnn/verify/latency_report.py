@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_cnn.core.protocols import Kernels
-from edge_cnn.device.operator_times import OperatorTime
+from edge_cnn.device.runtimes.operator_times import OperatorTime
 from edge_cnn.verify.device_facts import DeviceFacts
 from edge_cnn.verify.throttling import Throttling
 

@@ -49,8 +49,8 @@ def open_classifier(
     # Imported late: a file needs nothing of slots, and a cold start shows every import.
     from pathlib import Path
 
-    from edge_cnn.device.slot_folder import is_slot
-    from edge_cnn.device.slot_start import start
+    from edge_cnn.device.slots.folder import is_slot
+    from edge_cnn.device.slots.start import start
     from edge_cnn.verify.slot_check import check_here
 
     folder = Path(path)

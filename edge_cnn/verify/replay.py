@@ -13,7 +13,7 @@ from edge_cnn.core.errors import (
     UnavailableError,
 )
 from edge_cnn.core.tolerance import tolerance_of
-from edge_cnn.device.runtime_check import known_wrong
+from edge_cnn.device.runtimes.runtime_check import known_wrong
 from edge_cnn.verify.agent_client import LIMIT_S
 from edge_cnn.verify.baseline import baseline_of, check_samples, read_baseline, write_baseline
 from edge_cnn.verify.baseline_comparison import compare_with_baseline

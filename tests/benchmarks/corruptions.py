@@ -15,9 +15,9 @@ import sys
 import numpy as np
 from corrupted_cifar import CORRUPTIONS, corrupt, load_images, open_resnet8
 
-from edge_cnn.device.embedding import Embedder
-from edge_cnn.device.finetune_result import FinetuneConfig
-from edge_cnn.device.finetuning import finetune
+from edge_cnn.device.finetuning.embedding import Embedder
+from edge_cnn.device.finetuning.finetuning import finetune
+from edge_cnn.device.finetuning.result import FinetuneConfig
 
 TRAINING, HOLDOUT = 2000, 0.05
 MARGIN = 0.003

@@ -14,11 +14,11 @@ CORAL_BATCH, CORAL_RATE = 100, 0.01
 def edge_cnn_side(embeddings: Embeddings, threads: int, setting: Setting) -> Fit:
     """From the codes, under the default memory budget: those that do not fit in it as floats are streamed."""
     from edge_cnn.core.quantization import QuantizationParams
-    from edge_cnn.device.embedding_rows import open_rows
-    from edge_cnn.device.head_problem import HeadProblem
-    from edge_cnn.device.head_training import TrainingConfig, train_head
-    from edge_cnn.device.optimizers.optimizer import OptimizerSettings
-    from edge_cnn.device.standardization import fit_standardization
+    from edge_cnn.device.training.embedding_rows import open_rows
+    from edge_cnn.device.training.head_training import TrainingConfig, train_head
+    from edge_cnn.device.training.optimizers.optimizer import OptimizerSettings
+    from edge_cnn.device.training.problem import HeadProblem
+    from edge_cnn.device.training.standardization import fit_standardization
 
     del setting  # the steps are chosen by a line search
     standardization = fit_standardization(embeddings.codes)

@@ -88,7 +88,7 @@ def corrupted_cifar(corruption: str) -> Embeddings:
     """ResNet-8's own embeddings of CIFAR-10 under a corruption; both from EDGE_CNN_DATA."""
     from corrupted_cifar import corrupt, load_images, open_resnet8
 
-    from edge_cnn.device.embedding import Embedder
+    from edge_cnn.device.finetuning.embedding import Embedder
 
     embedder = Embedder(open_resnet8())
     (images, labels), (held, held_labels) = load_images("train", 2000), load_images("test", HELD_OUT)

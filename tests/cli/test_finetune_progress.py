@@ -3,8 +3,8 @@
 import contextlib
 
 from edge_cnn.cli.finetune_progress import prediction, shown
-from edge_cnn.device.linear_probe import PredictedGain
-from edge_cnn.device.training_progress import EpochLoss
+from edge_cnn.device.training.linear_probe import PredictedGain
+from edge_cnn.device.training.progress import EpochLoss
 
 
 class Screen:

@@ -18,7 +18,7 @@ from edge_cnn.cli.main import main
 from edge_cnn.core.atomic_file import temporaries
 from edge_cnn.core.bundle import read_bundle
 from edge_cnn.device.opening import open_classifier
-from edge_cnn.device.slot_folder import read_state
+from edge_cnn.device.slots.folder import read_state
 from edge_cnn.verify.replay import verify
 
 EDGE_CNN = [sys.executable, "-m", "edge_cnn"]
@@ -273,7 +273,7 @@ def test_a_slot_gets_each_better_version_and_does_not_grow_with_them(bundle_path
 
 
 def test_a_busy_slot_is_refused_before_the_stream_begins(bundle_path, tmp_path, lines):
-    from edge_cnn.device.slot_update import open_for_change
+    from edge_cnn.device.slots.update import open_for_change
 
     slot = tmp_path / "slot"
     assert main(["install", str(bundle_path), "--slot", str(slot), "--quiet"]) == 0

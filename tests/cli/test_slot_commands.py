@@ -18,8 +18,8 @@ import pytest
 import edge_cnn
 from edge_cnn.cli.main import main
 from edge_cnn.core.bundle import Bundle, read_bundle
-from edge_cnn.device.slot_folder import LOCK, RECORDS, read_state
-from edge_cnn.device.slot_update import open_for_change
+from edge_cnn.device.slots.folder import LOCK, RECORDS, read_state
+from edge_cnn.device.slots.update import open_for_change
 
 
 @pytest.fixture

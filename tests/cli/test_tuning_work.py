@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 from edge_cnn.cli.main import INTERRUPTED, main
-from edge_cnn.device.embedding import Embedder
-from edge_cnn.device.embedding_store import digest_of
-from edge_cnn.device.finetune_work import EMBEDDINGS, LOCK
-from edge_cnn.device.training_checkpoint import OUTDATED, TrainingCheckpoint
+from edge_cnn.device.finetuning.embedding import Embedder
+from edge_cnn.device.finetuning.embedding_store import digest_of
+from edge_cnn.device.finetuning.training_checkpoint import OUTDATED, TrainingCheckpoint
+from edge_cnn.device.finetuning.work import EMBEDDINGS, LOCK
 
 SAMPLES = 60
 QUICK = ("--l2", "0.1", "--epochs", "8")
@@ -221,7 +221,7 @@ def test_unreadable_and_stretched_images_are_told_once_and_counted_once(place, c
 
 
 def test_an_image_that_vanishes_before_the_last_check_is_one_line(place, capsys, digits_split, monkeypatch):
-    from edge_cnn.device import finetuning
+    from edge_cnn.device.finetuning import finetuning
 
     data, write_head = write_images(place / "data", *inverted(digits_split)), finetuning.write_head
 
@@ -292,7 +292,7 @@ INTERRUPTIONS = ("embedding", "training")
 
 def interrupt(where, number, monkeypatch, what=KeyboardInterrupt):
     """Raise in the `number`-th batch or pass; what was done before is saved."""
-    monkeypatch.setattr("edge_cnn.device.finetune_work.SAVE_SECONDS", 0.0)
+    monkeypatch.setattr("edge_cnn.device.finetuning.work.SAVE_SECONDS", 0.0)
     calls = []
 
     def counted(function):
@@ -380,9 +380,9 @@ def test_a_signal_leaves_the_work_and_resume_ends_with_the_same_bytes(place, cap
     (place / "tuned.tflite").unlink()
     script = f"""
         import os
-        import edge_cnn.device.finetune_work as work
-        from edge_cnn.device.embedding import Embedder
-        from edge_cnn.device.training_checkpoint import TrainingCheckpoint
+        import edge_cnn.device.finetuning.work as work
+        from edge_cnn.device.finetuning.embedding import Embedder
+        from edge_cnn.device.finetuning.training_checkpoint import TrainingCheckpoint
         work.SAVE_SECONDS = 0.0
         owner, name = (Embedder, "codes") if {where!r} == "embedding" else (TrainingCheckpoint, "save_training")
         calls, real = [], getattr(owner, name)
@@ -494,7 +494,7 @@ def test_a_disk_that_is_full_at_the_end_says_so_and_keeps_the_tuned_file(place, 
 
 PAUSED = """
     import pathlib, time
-    from edge_cnn.device.training_checkpoint import TrainingCheckpoint
+    from edge_cnn.device.finetuning.training_checkpoint import TrainingCheckpoint
     real = TrainingCheckpoint.save_training
     def call(*arguments):
         pathlib.Path("ready").touch()

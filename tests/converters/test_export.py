@@ -27,10 +27,10 @@ from edge_cnn.core.errors import AccuracyDropError, ConstraintError, DataError, 
 from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.core.preprocessing import Preprocessing, normalize
 from edge_cnn.core.tolerance import default_tolerances
-from edge_cnn.device.head_surgery import split_head
+from edge_cnn.device.head.surgery import split_head
 from edge_cnn.device.model_input import to_model_input
 from edge_cnn.device.opening import open_classifier
-from edge_cnn.device.runtimes import open_runtime
+from edge_cnn.device.runtimes.table import open_runtime
 
 CONFIG = ExportConfig(("rpi5", "rpi4", "jetson-orin"), ("int8", "float32"), calibration_samples=60, golden_samples=24)
 CLASSES = ("ant", "bee", "cat", "dog")

@@ -13,7 +13,7 @@ from converters.onnx_int8_qdq import quantize_to_onnx_int8
 from converters.onnx_metadata import add_onnx_metadata
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.preprocessing import Preprocessing
-from edge_cnn.device.runtimes import open_runtime
+from edge_cnn.device.runtimes.table import open_runtime
 
 onnx: Any = pytest.importorskip("onnx")
 

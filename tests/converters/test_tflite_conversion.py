@@ -12,7 +12,7 @@ from converters.keras_to_tflite_int8 import convert_to_tflite_int8
 from converters.model_loading import SourceModel, load_source_model
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.quantization import dequantize, quantize
-from edge_cnn.device.runtimes import open_runtime
+from edge_cnn.device.runtimes.table import open_runtime
 
 schema: Any = pytest.importorskip("ai_edge_litert.schema_py_generated")
 

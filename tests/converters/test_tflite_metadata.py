@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
 import io
 import struct
 import zipfile
@@ -12,7 +11,7 @@ import pytest
 from converters.tflite_metadata import add_tflite_metadata
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.preprocessing import Preprocessing
-from edge_cnn.device.runtimes import open_runtime
+from edge_cnn.device.runtimes.table import open_runtime
 
 schema: Any = pytest.importorskip("ai_edge_litert.schema_py_generated")
 
@@ -152,11 +151,8 @@ def test_the_same_input_gives_the_same_bytes(described: bytes) -> None:
     assert again == described
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("edge_cnn.device.tflite_metadata") is None, reason="the reader is not built yet"
-)
 def test_the_device_reads_it_back(described: bytes) -> None:
-    from edge_cnn.device.tflite_metadata import read_tflite_metadata
+    from edge_cnn.device.tflite.metadata import read_tflite_metadata
 
     labels, normalization = read_tflite_metadata(Artifact("tiny.tflite", "tflite", described))
     assert labels == ("zero", "two lines", "drei")

@@ -29,7 +29,7 @@ def test_a_missing_file_and_a_folder_are_told_apart(tmp_path):
 
 
 def test_every_target_names_known_runtimes_of_its_format():
-    from edge_cnn.device.runtimes import RUNTIMES
+    from edge_cnn.device.runtimes.table import RUNTIMES
 
     for target in TARGETS.values():
         assert all(RUNTIMES[name].format == target.format for name in target.runtimes)

@@ -11,14 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_cnn.device import head_writing, tuned_model
-from edge_cnn.device.embedding import Embedder
-from edge_cnn.device.finetune_result import FinetuneConfig
-from edge_cnn.device.finetune_work import FinetuneWork
-from edge_cnn.device.finetuning import finetune_samples
-from edge_cnn.device.malloc_arenas import share_one_arena
+from edge_cnn.device.finetuning import tuned_model
+from edge_cnn.device.finetuning.embedding import Embedder
+from edge_cnn.device.finetuning.finetuning import finetune_samples
+from edge_cnn.device.finetuning.result import FinetuneConfig
+from edge_cnn.device.finetuning.work import FinetuneWork
+from edge_cnn.device.head import writing as head_writing
 from edge_cnn.device.opening import open_classifier
 from edge_cnn.device.sample_source import open_data
+from edge_cnn.device.training.malloc_arenas import share_one_arena
 
 
 def status_mb(name):

@@ -8,8 +8,8 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from edge_cnn.core.quantization import dequantize
-from edge_cnn.device.onnx_head import merge_onnx_head, split_onnx_head
-from edge_cnn.device.softmax_head import SoftmaxHead
+from edge_cnn.device.head.softmax_head import SoftmaxHead
+from edge_cnn.device.onnx.head import merge_onnx_head, split_onnx_head
 
 CLASSES, FEATURES = 5, 12
 X = np.random.default_rng(7).normal(size=(200, 1, 8, 8)).astype(np.float32)

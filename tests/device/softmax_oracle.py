@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge_cnn.device.embedding_rows import dense_rows
-from edge_cnn.device.head_problem import HeadProblem
+from edge_cnn.device.training.embedding_rows import dense_rows
+from edge_cnn.device.training.problem import HeadProblem
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge_cnn.device.blas_threads import one_blas_thread
+from edge_cnn.device.training.blas_threads import one_blas_thread
 
 
 def seen() -> list[int]:

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from edge_cnn.device.certificate import loss_gap_bound
-from edge_cnn.device.head_training import TrainingConfig, train_head
-from edge_cnn.device.optimizers.optimizer import OptimizerSettings
+from edge_cnn.device.training.certificate import loss_gap_bound
+from edge_cnn.device.training.head_training import TrainingConfig, train_head
+from edge_cnn.device.training.optimizers.optimizer import OptimizerSettings
 from tests.device.softmax_oracle import random_problem
 
 ROUNDING = 1e-14

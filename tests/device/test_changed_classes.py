@@ -10,17 +10,17 @@ from edge_cnn.cli.main import main
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.bundle import read_bundle
 from edge_cnn.core.errors import DataError, EdgeCnnError, InputError
-from edge_cnn.device.changed_classes import with_classes
-from edge_cnn.device.class_change import change_classes
-from edge_cnn.device.class_imprinting import imprint_classes, without_classes
-from edge_cnn.device.embedding_rows import dense_rows
-from edge_cnn.device.finetuning import finetune
-from edge_cnn.device.head_surgery import resize_head
-from edge_cnn.device.head_training import to_parameters
+from edge_cnn.device.finetuning.finetuning import finetune
+from edge_cnn.device.head.changed_classes import with_classes
+from edge_cnn.device.head.class_change import change_classes
+from edge_cnn.device.head.class_imprinting import imprint_classes, without_classes
+from edge_cnn.device.head.softmax_head import SoftmaxHead
+from edge_cnn.device.head.surgery import resize_head
 from edge_cnn.device.model_input import to_model_input
 from edge_cnn.device.opening import open_classifier
-from edge_cnn.device.runtimes import open_runtime, reference_runtime
-from edge_cnn.device.softmax_head import SoftmaxHead
+from edge_cnn.device.runtimes.table import open_runtime, reference_runtime
+from edge_cnn.device.training.embedding_rows import dense_rows
+from edge_cnn.device.training.head_training import to_parameters
 
 TEN = tuple(str(digit) for digit in range(10))
 ARTIFACTS = ("int8.tflite", "int8.onnx", "float32.tflite", "float32.onnx")

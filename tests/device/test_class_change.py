@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from edge_cnn.core.errors import InputError
-from edge_cnn.device.class_change import NEW, change_classes
+from edge_cnn.device.head.class_change import NEW, change_classes
 
 
 def test_names_tell_which_classes_stay_come_and_go():

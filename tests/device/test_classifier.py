@@ -7,7 +7,7 @@ import pytest
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.errors import BundleError, DataError, InputError, ModelError, RuntimeUnavailableError
 from edge_cnn.device.opening import classifier_of_file, open_classifier
-from edge_cnn.device.runtimes import open_runtime
+from edge_cnn.device.runtimes.table import open_runtime
 
 MLPERF = Path(os.environ["EDGE_CNN_DATA"]) / "mlperf_tiny" if "EDGE_CNN_DATA" in os.environ else None
 needs_mlperf = pytest.mark.skipif(
@@ -125,7 +125,7 @@ def test_unknown_artifacts_and_runtimes_list_the_known_ones(bundle_path):
 
 
 def test_a_runtime_that_is_not_installed_is_said_with_the_command_that_installs_it(bundle_path, monkeypatch):
-    monkeypatch.setattr("edge_cnn.device.runtimes.importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr("edge_cnn.device.runtimes.table.importlib.util.find_spec", lambda _: None)
     with pytest.raises(RuntimeUnavailableError, match=r"pip install 'edge-cnn\[litert\]'"):
         open_classifier(bundle_path)
     with pytest.raises(RuntimeUnavailableError, match=r"edge-cnn\[tflite\]"):

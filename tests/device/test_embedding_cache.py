@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from edge_cnn.core.errors import InputError
-from edge_cnn.device.embedding_cache import DENSE, EmbeddingCache
-from edge_cnn.device.embedding_store import CodeView, MemoryStore, digest_of
+from edge_cnn.device.finetuning.embedding_cache import DENSE, EmbeddingCache
+from edge_cnn.device.finetuning.embedding_store import CodeView, MemoryStore, digest_of
 
 ORIGIN = {"artifact": "00ff", "runtime": "litert 2.1"}
 FEATURES = 5
@@ -144,8 +144,8 @@ def test_where_the_disk_is_full_the_rows_before_are_kept(tmp_path):
         import resource, sys
         import numpy as np
         from pathlib import Path
-        from edge_cnn.device.embedding_cache import EmbeddingCache
-        from edge_cnn.device.embedding_store import digest_of
+        from edge_cnn.device.finetuning.embedding_cache import EmbeddingCache
+        from edge_cnn.device.finetuning.embedding_store import digest_of
         rows = np.load(sys.argv[1])
         with EmbeddingCache(Path(sys.argv[2]), {ORIGIN!r}, {FEATURES}, rows.dtype) as store:
             resource.setrlimit(resource.RLIMIT_FSIZE, ({empty} + 260, {empty} + 260))

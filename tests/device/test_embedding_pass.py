@@ -7,9 +7,9 @@ import pytest
 
 from edge_cnn.core.errors import DataError
 from edge_cnn.core.labelled_images import LabelledImages
-from edge_cnn.device.embedding import Embedder
-from edge_cnn.device.embedding_pass import embed
-from edge_cnn.device.embedding_store import MemoryStore, digest_of
+from edge_cnn.device.finetuning.embedding import Embedder
+from edge_cnn.device.finetuning.embedding_pass import embed
+from edge_cnn.device.finetuning.embedding_store import MemoryStore, digest_of
 from edge_cnn.device.opening import open_classifier
 from edge_cnn.device.sample_source import open_data
 

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from edge_cnn.core.labelled_images import LabelledImages
-from edge_cnn.device import embedding_cache, finetune_work, finetuning
 from edge_cnn.device.classifier import Classifier
-from edge_cnn.device.embedding_cache import EmbeddingCache
-from edge_cnn.device.embedding_store import DIGEST_BYTES
-from edge_cnn.device.finetune_work import CHECKPOINT, EMBEDDINGS, FinetuneWork
-from edge_cnn.device.finetuning import Listener, finetune_samples
+from edge_cnn.device.finetuning import embedding_cache, finetuning
+from edge_cnn.device.finetuning import work as finetune_work
+from edge_cnn.device.finetuning.embedding_cache import EmbeddingCache
+from edge_cnn.device.finetuning.embedding_store import DIGEST_BYTES
+from edge_cnn.device.finetuning.finetuning import Listener, finetune_samples
+from edge_cnn.device.finetuning.work import CHECKPOINT, EMBEDDINGS, FinetuneWork
 from edge_cnn.device.opening import open_classifier
 from tests.device.small_bundles import small_bundle
 

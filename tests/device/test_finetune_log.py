@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from edge_cnn.core.errors import CheckFailedError, EdgeCnnError, InputError
-from edge_cnn.device.finetune_log import NAMES, check_origin, check_reproduced, config_of, read_log
-from edge_cnn.device.finetune_result import FinetuneConfig
-from edge_cnn.device.finetuning import finetune
-from edge_cnn.device.head_training import TrainingConfig
+from edge_cnn.device.finetuning.finetuning import finetune
+from edge_cnn.device.finetuning.log import NAMES, check_origin, check_reproduced, config_of, read_log
+from edge_cnn.device.finetuning.result import FinetuneConfig
 from edge_cnn.device.opening import open_classifier
-from edge_cnn.device.optimizers.optimizer import OptimizerSettings
+from edge_cnn.device.training.head_training import TrainingConfig
+from edge_cnn.device.training.optimizers.optimizer import OptimizerSettings
 
 CONFIG = FinetuneConfig(
     0.25,

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from edge_cnn.core.errors import DataError, InputError
-from edge_cnn.device.embedding import Embedder
-from edge_cnn.device.embedding_store import digest_of
-from edge_cnn.device.finetune_result import FinetuneConfig
-from edge_cnn.device.finetune_work import CHECKPOINT, EMBEDDINGS, LOCK, FinetuneWork
-from edge_cnn.device.finetuning import Listener, finetune_samples
-from edge_cnn.device.head_training import TrainingConfig
+from edge_cnn.device.finetuning.embedding import Embedder
+from edge_cnn.device.finetuning.embedding_store import digest_of
+from edge_cnn.device.finetuning.finetuning import Listener, finetune_samples
+from edge_cnn.device.finetuning.result import FinetuneConfig
+from edge_cnn.device.finetuning.training_checkpoint import OUTDATED
+from edge_cnn.device.finetuning.work import CHECKPOINT, EMBEDDINGS, LOCK, FinetuneWork
 from edge_cnn.device.opening import classifier_of_file, open_classifier
-from edge_cnn.device.optimizers.optimizer import OptimizerSettings
-from edge_cnn.device.training_checkpoint import OUTDATED
+from edge_cnn.device.training.head_training import TrainingConfig
+from edge_cnn.device.training.optimizers.optimizer import OptimizerSettings
 
 SAMPLES, EXTRA = 70, 300
 
@@ -50,7 +50,7 @@ def computed(monkeypatch, digits_split):
 @pytest.fixture
 def saved_always(monkeypatch):
     """Each pass is saved, not one every two seconds."""
-    monkeypatch.setattr("edge_cnn.device.finetune_work.SAVE_SECONDS", 0.0)
+    monkeypatch.setattr("edge_cnn.device.finetuning.work.SAVE_SECONDS", 0.0)
 
 
 def config(optimizer="quasi-newton", **others):
@@ -309,7 +309,7 @@ def test_a_lock_on_a_folder_that_has_just_gone_is_taken_anew(tmp_path, monkeypat
             others.pop().__exit__(None, None, None)
         flock(handle, operation)
 
-    monkeypatch.setattr("edge_cnn.device.finetune_work.fcntl.flock", slow)
+    monkeypatch.setattr("edge_cnn.device.finetuning.work.fcntl.flock", slow)
     with FinetuneWork(folder):
         monkeypatch.undo()
         with pytest.raises(InputError, match="another process is fine-tuning in"):

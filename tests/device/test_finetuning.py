@@ -5,11 +5,11 @@ import pytest
 
 from edge_cnn.core.bundle import read_bundle
 from edge_cnn.core.errors import AccuracyDropError, DataError, NoHeadError
-from edge_cnn.device.embedding import Embedder
-from edge_cnn.device.finetune_result import FinetuneConfig
-from edge_cnn.device.finetuning import finetune
-from edge_cnn.device.head_training import TrainingConfig
+from edge_cnn.device.finetuning.embedding import Embedder
+from edge_cnn.device.finetuning.finetuning import finetune
+from edge_cnn.device.finetuning.result import FinetuneConfig
 from edge_cnn.device.opening import classifier_of_file, open_classifier
+from edge_cnn.device.training.head_training import TrainingConfig
 
 ARTIFACTS = ("int8.tflite", "float32.tflite", "int8.onnx", "float32.onnx")
 
@@ -65,7 +65,7 @@ def test_the_file_is_within_half_a_point_of_the_float_head_on_the_same_embedding
 @pytest.mark.parametrize("key", ARTIFACTS)
 def test_the_size_stays_and_the_tuned_bundle_replays_exactly(artifacts, tuned, tmp_path, key):
     from edge_cnn.device.model_input import to_model_input
-    from edge_cnn.device.runtimes import open_runtime, reference_runtime
+    from edge_cnn.device.runtimes.table import open_runtime, reference_runtime
 
     base = artifacts[key]
     result = tuned(key)

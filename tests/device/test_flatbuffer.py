@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge_cnn.core.errors import ModelError
-from edge_cnn.device.flatbuffer import MAX_TABLES, Table, read_root, read_table
+from edge_cnn.device.tflite.flatbuffer import MAX_TABLES, Table, read_root, read_table
 
 flatbuffers: Any = pytest.importorskip("flatbuffers")
 

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from edge_cnn.core.errors import InputError
-from edge_cnn.device.embedding_rows import CodeRows, dense_rows
-from edge_cnn.device.head_problem import HeadProblem
-from edge_cnn.device.head_training import TrainingConfig, balancing_weights, train_head
-from edge_cnn.device.optimizers.adam_warm_up import FAR, REACH, batch_stride
-from edge_cnn.device.optimizers.curvature import smoothness
-from edge_cnn.device.optimizers.feature_curvature import is_worth_it
-from edge_cnn.device.optimizers.line_search import least_along
-from edge_cnn.device.optimizers.optimizer import OptimizerSettings
-from edge_cnn.device.optimizers.table import OPTIMIZERS, choose_optimizer
+from edge_cnn.device.training.embedding_rows import CodeRows, dense_rows
+from edge_cnn.device.training.head_training import TrainingConfig, balancing_weights, train_head
+from edge_cnn.device.training.optimizers.adam_warm_up import FAR, REACH, batch_stride
+from edge_cnn.device.training.optimizers.curvature import smoothness
+from edge_cnn.device.training.optimizers.feature_curvature import is_worth_it
+from edge_cnn.device.training.optimizers.line_search import least_along
+from edge_cnn.device.training.optimizers.optimizer import OptimizerSettings
+from edge_cnn.device.training.optimizers.table import OPTIMIZERS, choose_optimizer
+from edge_cnn.device.training.problem import HeadProblem
 from tests.device.softmax_oracle import Oracle, random_problem
 
 NAMES = sorted(OPTIMIZERS)

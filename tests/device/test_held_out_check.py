@@ -6,14 +6,14 @@ import pytest
 from edge_cnn.core.errors import DataError
 from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.device.classifier import Classifier
-from edge_cnn.device.embedding import Embedder
-from edge_cnn.device.embedding_store import MemoryStore
-from edge_cnn.device.finetune_data import gather
-from edge_cnn.device.finetuning import finetune
-from edge_cnn.device.head_writing import logits_of_file, write_head
-from edge_cnn.device.held_out_check import check_held_out, file_accuracy
+from edge_cnn.device.finetuning.data import gather
+from edge_cnn.device.finetuning.embedding import Embedder
+from edge_cnn.device.finetuning.embedding_store import MemoryStore
+from edge_cnn.device.finetuning.finetuning import finetune
+from edge_cnn.device.finetuning.held_out_check import check_held_out, file_accuracy
+from edge_cnn.device.head.softmax_head import SoftmaxHead
+from edge_cnn.device.head.writing import logits_of_file, write_head
 from edge_cnn.device.opening import classifier_of_file
-from edge_cnn.device.softmax_head import SoftmaxHead
 
 KEYS = ("int8.tflite", "float32.onnx")
 

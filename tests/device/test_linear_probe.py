@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from edge_cnn.core.confidence_interval import wilson_interval
-from edge_cnn.device.embedding_rows import dense_rows
-from edge_cnn.device.head_problem import hits
-from edge_cnn.device.head_training import TrainingConfig, pose_problem, train_head
-from edge_cnn.device.linear_probe import ENOUGH_JUDGED, FOLDS, L2_PATH, MOST_SAMPLES, predict_gain
+from edge_cnn.device.training.embedding_rows import dense_rows
+from edge_cnn.device.training.head_training import TrainingConfig, pose_problem, train_head
+from edge_cnn.device.training.linear_probe import ENOUGH_JUDGED, FOLDS, L2_PATH, MOST_SAMPLES, predict_gain
+from edge_cnn.device.training.problem import hits
 
 CLASSES, FEATURES = 4, 12
 

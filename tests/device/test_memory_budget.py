@@ -12,8 +12,8 @@ import pytest
 
 from edge_cnn.core.errors import InputError
 from edge_cnn.core.tensor_spec import TensorSpec
-from edge_cnn.device.finetune_result import FinetuneConfig
-from edge_cnn.device.memory_budget import batch_size, training_memory, training_threads
+from edge_cnn.device.finetuning.memory_budget import batch_size, training_memory, training_threads
+from edge_cnn.device.finetuning.result import FinetuneConfig
 
 DRIVER = Path(__file__).with_name("memory_driver.py")
 FEATURES, CLASSES, SAMPLES, SIDE = 1280, 100, 5000, 16

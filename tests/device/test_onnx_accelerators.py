@@ -12,9 +12,9 @@ import pytest
 from edge_cnn.cli.main import main
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.errors import AcceleratorUnavailableError, ModelError, UnavailableError
-from edge_cnn.device.onnx_accelerators import CUDA, QNN, open_profiled, open_session
-from edge_cnn.device.onnx_residency import node_shares
-from edge_cnn.device.runtimes import RUNTIMES, RuntimeRow, open_runtime
+from edge_cnn.device.runtimes.onnx_accelerators import CUDA, QNN, open_profiled, open_session
+from edge_cnn.device.runtimes.onnx_residency import node_shares
+from edge_cnn.device.runtimes.table import RUNTIMES, RuntimeRow, open_runtime
 from edge_cnn.verify.replay import verify
 
 ARTIFACT = Artifact("m.onnx", "onnx", b"a graph")

@@ -8,9 +8,9 @@ from onnx import TensorProto, helper, numpy_helper
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.errors import ModelError
 from edge_cnn.core.tensor_spec import TensorSpec
-from edge_cnn.device.onnx_file import read_onnx
-from edge_cnn.device.onnx_tensor import DTYPES, encode_tensor, read_tensor
-from edge_cnn.device.protobuf_wire import rewrite
+from edge_cnn.device.onnx.file import read_onnx
+from edge_cnn.device.onnx.protobuf_wire import rewrite
+from edge_cnn.device.onnx.tensor import DTYPES, encode_tensor, read_tensor
 
 NUMPY_TYPES = sorted(DTYPES.values())
 

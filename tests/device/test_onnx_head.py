@@ -12,10 +12,10 @@ from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.errors import EdgeCnnError, ModelError, NoHeadError
-from edge_cnn.device.onnx_file import op_versions
-from edge_cnn.device.onnx_head import merge_onnx_head, onnx_has_softmax, split_onnx_head
-from edge_cnn.device.onnx_metadata import read_onnx_metadata
-from edge_cnn.device.softmax_head import SoftmaxHead
+from edge_cnn.device.head.softmax_head import SoftmaxHead
+from edge_cnn.device.onnx.file import op_versions
+from edge_cnn.device.onnx.head import merge_onnx_head, onnx_has_softmax, split_onnx_head
+from edge_cnn.device.onnx.metadata import read_onnx_metadata
 from tests.device.onnx_oracle import (
     CLASSES,
     FEATURES,

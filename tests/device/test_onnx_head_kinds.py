@@ -8,8 +8,8 @@ from onnx import helper, numpy_helper
 
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.errors import ModelError, NoHeadError
-from edge_cnn.device.onnx_head import merge_onnx_head, onnx_has_softmax, split_onnx_head
-from edge_cnn.device.softmax_head import SoftmaxHead
+from edge_cnn.device.head.softmax_head import SoftmaxHead
+from edge_cnn.device.onnx.head import merge_onnx_head, onnx_has_softmax, split_onnx_head
 from tests.device.onnx_kinds import CONVOLUTIONS, FLOAT16, KINDS, build, conv_classifier, dynamic
 from tests.device.onnx_oracle import (
     CLASSES,

@@ -9,11 +9,11 @@ from onnx import helper, numpy_helper
 
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.errors import ModelError
-from edge_cnn.device.class_change import change_classes
-from edge_cnn.device.head_surgery import resize_head, split_head
-from edge_cnn.device.onnx_head import merge_onnx_head
-from edge_cnn.device.onnx_metadata import LABELS, read_onnx_metadata
-from edge_cnn.device.softmax_head import SoftmaxHead
+from edge_cnn.device.head.class_change import change_classes
+from edge_cnn.device.head.softmax_head import SoftmaxHead
+from edge_cnn.device.head.surgery import resize_head, split_head
+from edge_cnn.device.onnx.head import merge_onnx_head
+from edge_cnn.device.onnx.metadata import LABELS, read_onnx_metadata
 from tests.device import onnx_kinds, test_onnx_head
 from tests.device.onnx_oracle import FEATURES, X, real, run, value
 

@@ -9,7 +9,7 @@ from onnx import helper
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.errors import ModelError
 from edge_cnn.core.preprocessing import Preprocessing
-from edge_cnn.device.onnx_metadata import LABELS, PREPROCESSING, read_onnx_metadata
+from edge_cnn.device.onnx.metadata import LABELS, PREPROCESSING, read_onnx_metadata
 
 GRAY = Preprocessing(28, 28, 1, (33.3,), (78.5,))
 

@@ -3,7 +3,7 @@ import pytest
 
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.errors import AcceleratorUnavailableError, ModelError, RuntimeUnavailableError
-from edge_cnn.device.operator_times import OperatorTime, operator_times, profile_operators
+from edge_cnn.device.runtimes.operator_times import OperatorTime, operator_times, profile_operators
 
 
 def event(name, us, index="0", op="Conv", cat="Node"):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_cnn.core.errors import ModelError
-from edge_cnn.device.protobuf_wire import (
+from edge_cnn.device.onnx.protobuf_wire import (
     as_signed,
     encode_delimited,
     encode_integer,

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from edge_cnn.core.artifact import read_artifact
-from edge_cnn.device.runtimes import open_runtime
-from edge_cnn.device.tflite_file import read_tflite
+from edge_cnn.device.runtimes.table import open_runtime
+from edge_cnn.device.tflite.file import read_tflite
 
 DATA = Path(os.environ.get("EDGE_CNN_DATA", "")) / "mlperf_tiny"
 LEFT_BY_XNNPACK = {"SOFTMAX", "AVERAGE_POOL_2D"}

@@ -8,17 +8,17 @@ from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.core.preprocessing import input_range
 from edge_cnn.core.quantization import QuantizationParams
 from edge_cnn.core.tensor_spec import TensorSpec
-from edge_cnn.device.finetune_samples import label_indices
-from edge_cnn.device.image_files import check_known
-from edge_cnn.device.input_floats import remark_on_floats
-from edge_cnn.device.linear_probe import PredictedGain
-from edge_cnn.device.sample_checks import (
+from edge_cnn.device.finetuning.input_floats import remark_on_floats
+from edge_cnn.device.finetuning.sample_checks import (
     check_embeddings,
     remark_on_absent,
     remark_on_guessing,
     remark_on_split,
     without_copies,
 )
+from edge_cnn.device.finetuning.samples import label_indices
+from edge_cnn.device.image_files import check_known
+from edge_cnn.device.training.linear_probe import PredictedGain
 
 NAMES = ("cat", "dog", "owl", "fox", "bee", "ant")
 

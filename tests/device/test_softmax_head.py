@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 
 from edge_cnn.core.errors import InputError
-from edge_cnn.device.embedding_rows import dense_rows
-from edge_cnn.device.head_problem import HeadProblem
-from edge_cnn.device.head_training import TrainingConfig, to_parameters, train_head
-from edge_cnn.device.optimizers.optimizer import OptimizerSettings
-from edge_cnn.device.optimizers.table import OPTIMIZERS
-from edge_cnn.device.softmax_head import SoftmaxHead, log_softmax, softmax
-from edge_cnn.device.standardization import fit_standardization
+from edge_cnn.device.head.softmax_head import SoftmaxHead, log_softmax, softmax
+from edge_cnn.device.training.embedding_rows import dense_rows
+from edge_cnn.device.training.head_training import TrainingConfig, to_parameters, train_head
+from edge_cnn.device.training.optimizers.optimizer import OptimizerSettings
+from edge_cnn.device.training.optimizers.table import OPTIMIZERS
+from edge_cnn.device.training.problem import HeadProblem
+from edge_cnn.device.training.standardization import fit_standardization
 
 L2 = 1e-2
 

@@ -5,10 +5,10 @@ import pytest
 from PIL import Image
 
 from edge_cnn.core.errors import DataError
-from edge_cnn.device.folder_watch import TRIES, FolderWatch
 from edge_cnn.device.opening import open_classifier
-from edge_cnn.device.sample_files import read_sample
-from edge_cnn.device.sample_lines import MAX_LINE, parse_line
+from edge_cnn.device.stream.folder_watch import TRIES, FolderWatch
+from edge_cnn.device.stream.sample_files import read_sample
+from edge_cnn.device.stream.sample_lines import MAX_LINE, parse_line
 
 
 @pytest.mark.parametrize(

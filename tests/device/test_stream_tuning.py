@@ -4,14 +4,14 @@ import pytest
 from edge_cnn.core.bundle import read_bundle
 from edge_cnn.core.confidence_interval import wilson_interval
 from edge_cnn.core.errors import DataError, InputError
-from edge_cnn.device import stream_training
-from edge_cnn.device.commit_rule import CommitRule
-from edge_cnn.device.embedding import Embedder
-from edge_cnn.device.finetuning import finetune
+from edge_cnn.device.finetuning.embedding import Embedder
+from edge_cnn.device.finetuning.finetuning import finetune
 from edge_cnn.device.opening import classifier_of_file, open_classifier
-from edge_cnn.device.prequential import Prequential
-from edge_cnn.device.stream_result import StreamConfig
-from edge_cnn.device.stream_tuning import StreamTuner
+from edge_cnn.device.stream import training as stream_training
+from edge_cnn.device.stream.commit_rule import CommitRule
+from edge_cnn.device.stream.prequential import Prequential
+from edge_cnn.device.stream.result import StreamConfig
+from edge_cnn.device.stream.tuning import StreamTuner
 
 COUNT = 400
 

@@ -11,9 +11,9 @@ import pytest
 
 from edge_cnn.core.artifact import TFLITE, Artifact
 from edge_cnn.core.errors import ModelError
-from edge_cnn.device.flatbuffer import read_root
-from edge_cnn.device.tflite_file import has_hybrid_per_channel_dense, op_versions, read_tflite
-from edge_cnn.device.tflite_schema import ACTIVATIONS, BUILTIN_OPERATORS, TENSOR_TYPES
+from edge_cnn.device.tflite.file import has_hybrid_per_channel_dense, op_versions, read_tflite
+from edge_cnn.device.tflite.flatbuffer import read_root
+from edge_cnn.device.tflite.schema import ACTIVATIONS, BUILTIN_OPERATORS, TENSOR_TYPES
 
 schema: Any = pytest.importorskip("ai_edge_litert.schema_py_generated")
 flatbuffers: Any = pytest.importorskip("flatbuffers")

@@ -12,10 +12,10 @@ import pytest
 from edge_cnn.core.artifact import TFLITE, Artifact, read_artifact
 from edge_cnn.core.errors import EdgeCnnError, ModelError, NoHeadError
 from edge_cnn.core.quantization import quantize
-from edge_cnn.device.softmax_head import SoftmaxHead
-from edge_cnn.device.split_model import SplitModel
-from edge_cnn.device.tflite_file import read_tflite
-from edge_cnn.device.tflite_head import merge_tflite_head, split_tflite_head, tflite_has_softmax
+from edge_cnn.device.head.softmax_head import SoftmaxHead
+from edge_cnn.device.head.split_model import SplitModel
+from edge_cnn.device.tflite.file import read_tflite
+from edge_cnn.device.tflite.head import merge_tflite_head, split_tflite_head, tflite_has_softmax
 from tests.device.tflite_oracle import (
     MLPERF,
     ROOT,
@@ -671,7 +671,7 @@ def test_models_of_mlperf_tiny_are_taken_apart_and_put_together(name):
 def test_the_surgery_needs_neither_flatbuffers_nor_a_runtime():
     code = """
         import sys
-        import edge_cnn.device.tflite_head, edge_cnn.device.tflite_metadata
+        import edge_cnn.device.tflite.head, edge_cnn.device.tflite.metadata
         heavy = {"flatbuffers", "ai_edge_litert", "tflite_runtime", "tensorflow", "keras", "scipy", "sklearn"}
         sys.exit(f"imported {heavy & set(sys.modules)}" if heavy & set(sys.modules) else 0)
     """

@@ -10,9 +10,9 @@ import pytest
 
 from edge_cnn.core.artifact import read_artifact
 from edge_cnn.core.errors import ModelError, NoHeadError
-from edge_cnn.device.softmax_head import SoftmaxHead
-from edge_cnn.device.tflite_file import read_tflite
-from edge_cnn.device.tflite_head import merge_tflite_head, split_tflite_head, tflite_has_softmax
+from edge_cnn.device.head.softmax_head import SoftmaxHead
+from edge_cnn.device.tflite.file import read_tflite
+from edge_cnn.device.tflite.head import merge_tflite_head, split_tflite_head, tflite_has_softmax
 from tests.device.tflite_kinds import CLASSES, CONVOLUTIONS, FEATURES, FLOAT16, INTEGER, KINDS, last_operator
 from tests.device.tflite_oracle import (
     MLPERF,

@@ -11,10 +11,10 @@ import pytest
 
 from edge_cnn.core.artifact import Artifact, read_artifact
 from edge_cnn.core.errors import ModelError
-from edge_cnn.device.class_change import ClassChange, change_classes
-from edge_cnn.device.head_surgery import resize_head, split_head
-from edge_cnn.device.tflite_file import read_tflite
-from edge_cnn.device.tflite_metadata import read_tflite_metadata
+from edge_cnn.device.head.class_change import ClassChange, change_classes
+from edge_cnn.device.head.surgery import resize_head, split_head
+from edge_cnn.device.tflite.file import read_tflite
+from edge_cnn.device.tflite.metadata import read_tflite_metadata
 from tests.device.tflite_kinds import KINDS, last_operator
 from tests.device.tflite_oracle import (
     MLPERF,

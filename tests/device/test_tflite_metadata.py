@@ -11,7 +11,7 @@ import pytest
 from edge_cnn.core.artifact import TFLITE, Artifact
 from edge_cnn.core.errors import ModelError
 from edge_cnn.core.preprocessing import Preprocessing
-from edge_cnn.device.tflite_metadata import MAX_LABEL_BYTES, MAX_MEMBERS, read_tflite_metadata
+from edge_cnn.device.tflite.metadata import MAX_LABEL_BYTES, MAX_MEMBERS, read_tflite_metadata
 
 flatbuffers: Any = pytest.importorskip("flatbuffers")
 schema: Any = pytest.importorskip("ai_edge_litert.schema_py_generated")

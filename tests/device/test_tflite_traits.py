@@ -5,11 +5,11 @@ import pytest
 
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.errors import ModelError
-from edge_cnn.device.runtime_check import known_wrong
-from edge_cnn.device.runtimes import open_runtime
-from edge_cnn.device.tflite_file import read_tflite
-from edge_cnn.device.tflite_fixed_shapes import with_fixed_shapes
-from edge_cnn.device.tflite_traits import has_per_channel_dequantize, is_hybrid
+from edge_cnn.device.runtimes.runtime_check import known_wrong
+from edge_cnn.device.runtimes.table import open_runtime
+from edge_cnn.device.tflite.file import read_tflite
+from edge_cnn.device.tflite.fixed_shapes import with_fixed_shapes
+from edge_cnn.device.tflite.traits import has_per_channel_dequantize, is_hybrid
 
 pytestmark = pytest.mark.slow
 

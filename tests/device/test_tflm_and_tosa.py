@@ -11,10 +11,10 @@ import pytest
 from edge_cnn.cli.main import main
 from edge_cnn.core.artifact import Artifact, read_artifact
 from edge_cnn.core.errors import DataError, ModelError
-from edge_cnn.device.head_surgery import split_head
+from edge_cnn.device.head.surgery import split_head
 from edge_cnn.device.model_input import InputEncoder
-from edge_cnn.device.runtimes import open_runtime
-from edge_cnn.device.tflite_file import read_tflite
+from edge_cnn.device.runtimes.table import open_runtime
+from edge_cnn.device.tflite.file import read_tflite
 from edge_cnn.verify.replay import verify
 
 pytestmark = pytest.mark.slow  # the TOSA model is slow

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from edge_cnn.core.errors import InputError
-from edge_cnn.device.embedding_rows import CodeRows, DenseRows
-from edge_cnn.device.head_problem import HeadProblem
-from edge_cnn.device.head_training import Ended, TrainedHead, TrainingConfig, balancing_weights, train_head
-from edge_cnn.device.optimizers.optimizer import OptimizerSettings, State
-from edge_cnn.device.optimizers.table import OPTIMIZERS
+from edge_cnn.device.training.embedding_rows import CodeRows, DenseRows
+from edge_cnn.device.training.head_training import Ended, TrainedHead, TrainingConfig, balancing_weights, train_head
+from edge_cnn.device.training.optimizers.optimizer import OptimizerSettings, State
+from edge_cnn.device.training.optimizers.table import OPTIMIZERS
+from edge_cnn.device.training.problem import HeadProblem
 
 NAMES = sorted(OPTIMIZERS)
 CLASSES, HELD = 4, 100

@@ -15,10 +15,10 @@ import pytest
 
 from edge_cnn.core.artifact import TFLITE, Artifact
 from edge_cnn.core.quantization import dequantize, quantize
-from edge_cnn.device.softmax_head import SoftmaxHead
-from edge_cnn.device.split_model import SplitModel
-from edge_cnn.device.tflite_file import read_tflite
-from edge_cnn.device.tflite_head import merge_tflite_head, split_tflite_head
+from edge_cnn.device.head.softmax_head import SoftmaxHead
+from edge_cnn.device.head.split_model import SplitModel
+from edge_cnn.device.tflite.file import read_tflite
+from edge_cnn.device.tflite.head import merge_tflite_head, split_tflite_head
 
 schema: Any = pytest.importorskip("ai_edge_litert.schema_py_generated")
 flatbuffers: Any = pytest.importorskip("flatbuffers")

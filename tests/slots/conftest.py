@@ -12,8 +12,8 @@ from edge_cnn.core.errors import ToleranceError
 from edge_cnn.core.manifest import ArtifactEntry, Manifest
 from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.core.tensor_spec import TensorSpec
-from edge_cnn.device.slot_start import Started, start
-from edge_cnn.device.slot_update import Change, open_for_change
+from edge_cnn.device.slots.start import Started, start
+from edge_cnn.device.slots.update import Change, open_for_change
 
 
 def make_bundle(answer: str, base: str | None = None) -> bytes:

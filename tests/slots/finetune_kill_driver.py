@@ -35,8 +35,9 @@ import numpy as np
 from edge_cnn.cli import slot_tuning
 from edge_cnn.cli.main import main as edge_cnn
 from edge_cnn.core.errors import EdgeCnnError
-from edge_cnn.device import embedding_cache, finetune_work, finetuning
-from edge_cnn.device.slot_folder import is_slot, read_state
+from edge_cnn.device.finetuning import embedding_cache, finetuning
+from edge_cnn.device.finetuning import work as finetune_work
+from edge_cnn.device.slots.folder import is_slot, read_state
 from edge_cnn.verify import slot_check
 from edge_cnn.verify.opening import open_classifier
 from tests.slots.killing import in_child, killed_at_calls, killed_at_times, traced

@@ -20,9 +20,9 @@ from pathlib import Path
 
 from edge_cnn.core.bundle import Bundle, read_bundle
 from edge_cnn.core.errors import EdgeCnnError, ToleranceError
-from edge_cnn.device.slot_folder import LOCK, RECORDS, read_state
-from edge_cnn.device.slot_start import start
-from edge_cnn.device.slot_update import open_for_change
+from edge_cnn.device.slots.folder import LOCK, RECORDS, read_state
+from edge_cnn.device.slots.start import start
+from edge_cnn.device.slots.update import open_for_change
 from tests.slots.killing import in_child, killed_at_calls, killed_at_times
 
 

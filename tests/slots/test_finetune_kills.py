@@ -17,7 +17,7 @@ from PIL import Image
 
 from edge_cnn.core.bundle import Bundle
 from edge_cnn.core.npz import pack_npz
-from edge_cnn.device.slot_update import open_for_change
+from edge_cnn.device.slots.update import open_for_change
 from edge_cnn.verify.slot_check import check_here
 from tests.device.small_bundles import small_bundle
 from tests.slots.killing import needs_ptrace

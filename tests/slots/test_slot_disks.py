@@ -9,12 +9,12 @@ import sys
 import pytest
 
 from edge_cnn.core.errors import InputError, SlotError
-from edge_cnn.device.slot_folder import read_state
+from edge_cnn.device.slots.folder import read_state
 
 INSTALL = """
 import pathlib, resource, sys
 from edge_cnn.core.errors import EdgeCnnError
-from edge_cnn.device.slot_update import open_for_change
+from edge_cnn.device.slots.update import open_for_change
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
 try:
     with open_for_change(pathlib.Path(sys.argv[1]), create=True) as writer:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from edge_cnn.device.slot_folder import read_state, write_record
+from edge_cnn.device.slots.folder import read_state, write_record
 from tests.slots.killing import needs_ptrace
 
 DRIVER = Path(__file__).with_name("kill_driver.py")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_cnn.device.slot_record import KEPT, SlotRecord, Version, first_record
+from edge_cnn.device.slots.record import KEPT, SlotRecord, Version, first_record
 
 STEPS = st.lists(
     st.one_of(

@@ -4,9 +4,9 @@ import shutil
 import pytest
 
 from edge_cnn.core.errors import CheckFailedError, RuntimeUnavailableError, SlotError, ToleranceError
-from edge_cnn.device.slot_folder import RECORDS, read_state, write_record
-from edge_cnn.device.slot_record import INSTALLED, STARTING, SlotRecord, _checksum
-from edge_cnn.device.slot_start import start
+from edge_cnn.device.slots.folder import RECORDS, read_state, write_record
+from edge_cnn.device.slots.record import INSTALLED, STARTING, SlotRecord, _checksum
+from edge_cnn.device.slots.start import start
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from edge_cnn.core.errors import BundleError, RuntimeUnavailableError, SlotBusyError, SlotError, ToleranceError
-from edge_cnn.device.slot_folder import read_state
-from edge_cnn.device.slot_record import INSTALLED, KEPT
-from edge_cnn.device.slot_update import open_for_change
+from edge_cnn.device.slots.folder import read_state
+from edge_cnn.device.slots.record import INSTALLED, KEPT
+from edge_cnn.device.slots.update import open_for_change
 
 
 def record_of(slot):
@@ -146,7 +146,7 @@ def test_a_second_process_is_told_that_the_slot_is_in_use(slot):
     slot.start()
     code = (
         "import sys, pathlib\n"
-        "from edge_cnn.device.slot_update import open_for_change\n"
+        "from edge_cnn.device.slots.update import open_for_change\n"
         "with open_for_change(pathlib.Path(sys.argv[1])):\n"
         "    print('held', flush=True)\n"
         "    sys.stdin.read()\n"

@@ -18,7 +18,7 @@ from edge_cnn.core.quantization import QuantizationParams
 from edge_cnn.core.samples import GoldenSamples
 from edge_cnn.core.tensor_spec import TensorSpec
 from edge_cnn.core.tolerance import default_tolerances
-from edge_cnn.device.runtimes import installed_runtimes, open_runtime
+from edge_cnn.device.runtimes.table import installed_runtimes, open_runtime
 
 GRID = QuantizationParams((0.1,), (5,))
 INPUT = TensorSpec("pixels", (1, 2, 5, 1), "int8", QuantizationParams((1 / 255,), (-128,)))

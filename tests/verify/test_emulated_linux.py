@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge_cnn.core.errors import DeviceUnavailableError, InputError, RuntimeUnavailableError
-from edge_cnn.device.runtimes import RUNTIMES
+from edge_cnn.device.runtimes.table import RUNTIMES
 from edge_cnn.verify.devices import emulated_linux_setup
 from edge_cnn.verify.devices.device_command import edge_cnn_command
 from edge_cnn.verify.devices.device_side import device_side_folder

@@ -18,9 +18,9 @@ from edge_cnn.core.bundle import Bundle, read_bundle
 from edge_cnn.core.errors import DeviceFailedError, DeviceUnavailableError
 from edge_cnn.core.quantization import dequantize
 from edge_cnn.core.samples import GoldenSamples
-from edge_cnn.device.head_surgery import split_head
+from edge_cnn.device.head.surgery import split_head
 from edge_cnn.device.model_input import InputEncoder
-from edge_cnn.device.runtimes import find_runtime
+from edge_cnn.device.runtimes.table import find_runtime
 from edge_cnn.verify.devices.agent_device import AgentDevice
 from edge_cnn.verify.devices.device_command import run_edge_cnn
 from edge_cnn.verify.devices.emulated_guests import AARCH64, ARMHF

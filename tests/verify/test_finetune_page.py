@@ -11,12 +11,12 @@ from scipy import stats
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.core.tensor_spec import TensorSpec
-from edge_cnn.device.certificate import Certificate
 from edge_cnn.device.classifier import Classifier
-from edge_cnn.device.finetune_result import Accuracies, FinetuneResult, HeldOutAnswers
-from edge_cnn.device.head_training import Ended, EpochLoss
-from edge_cnn.device.linear_probe import PredictedGain
-from edge_cnn.device.softmax_head import SoftmaxHead
+from edge_cnn.device.finetuning.result import Accuracies, FinetuneResult, HeldOutAnswers
+from edge_cnn.device.head.softmax_head import SoftmaxHead
+from edge_cnn.device.training.certificate import Certificate
+from edge_cnn.device.training.head_training import Ended, EpochLoss
+from edge_cnn.device.training.linear_probe import PredictedGain
 from edge_cnn.verify.class_gains import class_gains
 from edge_cnn.verify.paired_answers import PairedAnswers
 from edge_cnn.verify.report.axis import Axis, tick_texts

@@ -11,7 +11,7 @@ from edge_cnn.core.errors import DeviceFailedError, InputError, RuntimeUnavailab
 from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.core.protocols import Kernels
 from edge_cnn.core.tensor_spec import TensorSpec
-from edge_cnn.device.operator_times import OperatorTime
+from edge_cnn.device.runtimes.operator_times import OperatorTime
 from edge_cnn.verify import latency
 from edge_cnn.verify.device_facts import DeviceFacts
 from edge_cnn.verify.latency import Input, measure

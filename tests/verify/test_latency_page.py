@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edge_cnn.core.protocols import Kernels
-from edge_cnn.device.operator_times import OperatorTime
+from edge_cnn.device.runtimes.operator_times import OperatorTime
 from edge_cnn.verify.device_facts import DeviceFacts
 from edge_cnn.verify.latency_report import ColdStart, LatencyReport, Timing
 from edge_cnn.verify.report.latency_page import to_html

@@ -15,7 +15,7 @@ from edge_cnn.core.preprocessing import input_range
 from edge_cnn.core.samples import GoldenSamples
 from edge_cnn.core.tolerance import default_tolerances
 from edge_cnn.device.model_input import InputEncoder
-from edge_cnn.device.runtimes import open_runtime
+from edge_cnn.device.runtimes.table import open_runtime
 from edge_cnn.verify import replay as replay_module
 from edge_cnn.verify.devices.agent_device import AgentDevice
 from edge_cnn.verify.replay import verify

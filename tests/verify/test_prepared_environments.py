@@ -9,7 +9,7 @@ from collections import namedtuple
 import pytest
 
 from edge_cnn.core.errors import DeviceUnavailableError, InputError
-from edge_cnn.device.runtimes import RUNTIMES
+from edge_cnn.device.runtimes.table import RUNTIMES
 from edge_cnn.verify.devices import environments
 from edge_cnn.verify.devices.device_side import device_side_folder
 from edge_cnn.verify.devices.prepared_environment import STAMP, PreparedEnvironment

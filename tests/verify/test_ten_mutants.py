@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge_cnn.core.bundle import Bundle, read_bundle
-from edge_cnn.device.head_surgery import has_softmax, split_head
+from edge_cnn.device.head.surgery import has_softmax, split_head
 from edge_cnn.device.model_input import InputEncoder
 from edge_cnn.verify import replay as replay_module
 from edge_cnn.verify.devices.table import parse_device

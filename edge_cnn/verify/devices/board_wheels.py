@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from edge_cnn.core.errors import DeviceUnavailableError
-from edge_cnn.device.runtimes import RUNTIMES
+from edge_cnn.device.runtimes.table import RUNTIMES
 from edge_cnn.verify.devices.device_side import fingerprint
 from edge_cnn.verify.devices.preparation import cache_folder
 

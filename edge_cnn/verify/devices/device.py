@@ -7,7 +7,7 @@ from typing import Protocol
 from edge_cnn.core.artifact import ONNX, TFLITE, Artifact
 from edge_cnn.core.errors import RuntimeUnavailableError
 from edge_cnn.core.protocols import Runtime
-from edge_cnn.device.runtimes import find_runtime
+from edge_cnn.device.runtimes.table import find_runtime
 from edge_cnn.verify.agent_client import AgentClient
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_cnn.core.errors import DeviceUnavailableError, InputError
-from edge_cnn.device.runtimes import find_runtime
+from edge_cnn.device.runtimes.table import find_runtime
 from edge_cnn.verify.devices.agent_device import AgentDevice
 from edge_cnn.verify.devices.device_side import device_side_folder
 from edge_cnn.verify.devices.emulated_guests import AARCH64, ARMHF, PYTHON, Guest, Site

@@ -38,7 +38,7 @@ _CHECK = """\
 import importlib, subprocess, sys
 for name in sys.argv[1:]:
     importlib.import_module(name)
-from edge_cnn.device.runtimes import RUNTIMES
+from edge_cnn.device.runtimes.table import RUNTIMES
 print(*(row.name for row in RUNTIMES.values() if row.is_installed()))
 subprocess.run([sys.executable, "-c", ""], check=True)
 """

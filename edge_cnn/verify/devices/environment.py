@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge_cnn.core.errors import DeviceUnavailableError, InputError
-from edge_cnn.device.runtimes import RUNTIMES
+from edge_cnn.device.runtimes.table import RUNTIMES
 from edge_cnn.verify.devices.agent_device import AgentDevice
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import edge_cnn
-from edge_cnn.device.runtimes import find_runtime, installed_runtimes
+from edge_cnn.device.runtimes.table import find_runtime, installed_runtimes
 from edge_cnn.verify.devices.agent_device import AGENT_MODULE, AgentDevice
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_cnn.core.errors import DeviceUnavailableError, InputError
-from edge_cnn.device.runtimes import RUNTIMES
+from edge_cnn.device.runtimes.table import RUNTIMES
 from edge_cnn.verify.devices.agent_device import AgentDevice
 from edge_cnn.verify.devices.device_side import device_side_folder
 from edge_cnn.verify.devices.preparation import OnStep, cache_folder

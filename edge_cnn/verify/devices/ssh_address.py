@@ -7,7 +7,7 @@ import shlex
 from dataclasses import dataclass
 
 from edge_cnn.core.errors import InputError
-from edge_cnn.device.runtimes import find_runtime
+from edge_cnn.device.runtimes.table import find_runtime
 
 FORM = "ssh://[USER@]HOST[:PORT][/RUNTIME]"
 

@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 
 from edge_cnn import __version__
-from edge_cnn.device.finetune_result import FinetuneResult
+from edge_cnn.device.finetuning.result import FinetuneResult
 from edge_cnn.device.machine import describe_machine
 from edge_cnn.verify.report.finetune_figures import percent
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge_cnn.core.confidence_interval import wilson_interval
-from edge_cnn.device.finetune_result import FinetuneResult
+from edge_cnn.device.finetuning.result import FinetuneResult
 from edge_cnn.verify.paired_answers import PairedAnswers
 from edge_cnn.verify.report.axis import Axis
 from edge_cnn.verify.report.line_chart import Band, Curve, Mark, line_chart

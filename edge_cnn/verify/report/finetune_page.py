@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_cnn.device.finetune_result import FinetuneResult
+from edge_cnn.device.finetuning.result import FinetuneResult
 from edge_cnn.verify.paired_answers import SIGNIFICANT, PairedAnswers
 from edge_cnn.verify.report.confusion import confusion_part
 from edge_cnn.verify.report.document import html_document

@@ -1,0 +1,1 @@
+"""A whole fine-tuning: samples, embeddings, training, the tuned file, its check."""

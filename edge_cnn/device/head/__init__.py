@@ -1,0 +1,1 @@
+"""The last layer as a value: taken out, resized, quantized, written back."""

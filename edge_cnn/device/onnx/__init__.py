@@ -1,0 +1,1 @@
+"""`.onnx` files: reading, the last layer, surgery on their bytes."""

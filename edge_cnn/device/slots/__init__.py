@@ -1,0 +1,1 @@
+"""A model slot: versions, the switch, the return to the last good one."""

@@ -1,0 +1,1 @@
+"""`.tflite` files: reading, the last layer, surgery on their bytes."""

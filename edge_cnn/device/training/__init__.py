@@ -1,0 +1,1 @@
+"""Training of the last layer on embeddings, in numpy."""
