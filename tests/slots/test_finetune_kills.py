@@ -130,7 +130,8 @@ def kill(name: str, work: Path, bundle: Bundle, how: str, *numbers: int) -> int:
         assert one["version"] == whole["version"], one
         assert one["answers"] == whole["answers"], one
         assert _settled(one) == _settled(whole)
-    if how == "end":
+    # Stops that lie further apart may all fall on one side of the switch: their number differs from run to run.
+    if how == "end" and numbers[0] < 10:
         assert {one["version"] for one in kills} == set(versions)
     return len(kills)
 
