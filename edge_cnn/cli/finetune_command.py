@@ -103,7 +103,7 @@ def command(
     out = slot or out
     asked = FinetuneConfig(holdout, console.seed, work.memory, training)
     classifier = open_model()
-    config = work.config(asked, classifier)
+    config = work.config(asked)
     if slot is None:
         bare = f".{classifier.artifact.format}"
         check_file(out, [SUFFIX, bare] if classifier.bundle is not None else [bare])
@@ -135,6 +135,7 @@ def command(
     with work.folder(slot or out, console) as kept:
         if work.was_saved(kept, model, out, report, console):
             return 0
+        work.check_origin(classifier)
         with shown(
             console, len(samples) + (len(old) if old else 0), config.training.settings.passes, notes.remarks
         ) as listener:
@@ -156,16 +157,17 @@ def command(
                 saved = str(out)
                 _note_dropped(console, classifier)
                 _note_forgetting(console, result)
-            work.write_log(result)
         except EdgeCnnError:
             # One wants to look most where a slot has refused it; what went wrong first is what is told.
             with contextlib.suppress(InputError):
                 _write_report(console, report, result, model, samples, data, saved)
             raise
+        # What stands in OUT now is told, whatever becomes of the files that tell more of it.
+        console.result(document, summary)
+        work.write_log(result)
         _write_report(console, report, result, model, samples, data, saved)
     if classifier.bundle is None and "given" in classifier.preprocessing_source:
         console.note("the file cannot say so itself: give the same --input-range whenever you use it")
-    console.result(document, summary)
     result.check()
     return 0
 

@@ -79,12 +79,14 @@ class TuningWork:
         for option, path in inputs:
             check_apart({option: path} | written)
 
-    def config(self, asked: FinetuneConfig, classifier: Classifier) -> FinetuneConfig:
-        """The settings that count. Raises: InputError: the log to reproduce is of another model or machine."""
-        if self.reproduce is None:
-            return asked
-        check_origin(self.reproduce, classifier)
-        return config_of(self.reproduce)
+    def config(self, asked: FinetuneConfig) -> FinetuneConfig:
+        """The settings that count. Raises: InputError: those of the log make no sense."""
+        return asked if self.reproduce is None else config_of(self.reproduce)
+
+    def check_origin(self, classifier: Classifier) -> None:
+        """Raises: InputError: the log to reproduce is of another model or machine."""
+        if self.reproduce is not None:
+            check_origin(self.reproduce, classifier)
 
     @contextlib.contextmanager
     def folder(self, out: Path, console: Console) -> Generator[FinetuneWork]:

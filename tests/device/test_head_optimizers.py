@@ -245,13 +245,29 @@ def test_the_chosen_pass_is_the_one_that_the_parameters_are_of(name, passes):
     # Held-out labels that have nothing to do with those trained on: the loss rises sooner or later.
     z, labels = rng.normal(size=(50, features - 1)), rng.integers(0, classes, 50)
     config = TrainingConfig(name, OptimizerSettings(passes=passes, tolerance=1e-6), patience=1)
-    trained = train_head(problem, problem.anchor, config, rng, (dense_rows(z), labels))
+    # From a bad start the loss falls at first.
+    start = rng.normal(0, 3, problem.anchor.shape).astype(np.float32)
+    trained = train_head(problem, start, config, rng, (dense_rows(z), labels))
+    assert trained.chosen_pass > 0
     logits = trained.head.logits(z.astype(np.float32)).astype(float)
     loss = np.mean(np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(50), labels])
     assert trained.history[trained.chosen_pass - 1].holdout_loss == pytest.approx(loss, rel=1e-4)
     assert trained.chosen_pass == 1 + np.argmin([epoch.holdout_loss for epoch in trained.history])
     alone = train_head(problem, problem.anchor, config, rng)
     assert alone.chosen_pass == len(alone.history)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_where_no_pass_does_better_on_held_out_samples_the_start_stays(name):
+    problem, _ = random_problem(2)
+    z = problem.rows.take(slice(0, 40))[:, :-1]
+    # Held-out labels are what the start says, so that every change is for the worse.
+    start = np.random.default_rng(1).normal(0, 3, problem.anchor.shape).astype(np.float32)
+    labels = (np.hstack([z, np.ones((40, 1), np.float32)]) @ start.T).argmax(axis=1)
+    config = TrainingConfig(name, OptimizerSettings(passes=50, tolerance=1e-6), patience=2)
+    trained = train_head(problem, start, config, np.random.default_rng(0), (dense_rows(z), labels))
+    assert trained.chosen_pass == 0
+    np.testing.assert_array_equal(trained.parameters, start)
 
 
 def test_auto_chooses_by_size_and_memory():

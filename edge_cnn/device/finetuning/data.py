@@ -19,6 +19,7 @@ from edge_cnn.device.finetuning.embedding_store import CodeTable, CodeView, Embe
 from edge_cnn.device.finetuning.input_floats import remark_on_floats
 from edge_cnn.device.finetuning.sample_checks import (
     check_embeddings,
+    first_of_equal,
     remark_on_absent,
     remark_on_split,
     row_digests,
@@ -132,9 +133,9 @@ def gather(
     else:
         old_at = old_labels = np.empty(0, np.int64)
     remark_on_absent(np.concatenate([labels, old_labels]), names, on_remark)
-    # A sample that was tuned with before may be held out now: training on its replayed twin would tell the answer.
-    known = set(row_digests(store.table, at))
-    unseen = np.array([digest not in known for digest in row_digests(store.table, old_at)], np.bool_)
+    # A sample that was tuned with before may be held out now: training on its replayed twin would tell the answer. So
+    # would a copy among the replayed ones themselves.
+    unseen = first_of_equal(row_digests(store.table, old_at), row_digests(store.table, at))
     return FinetuneData(
         store.table,
         new,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -36,14 +36,13 @@ class Embedder:
         self.split: SplitModel = split_head(classifier.artifact)
         self._backbone = open_runtime(self.split.backbone, classifier.runtime.name, threads=classifier.threads)
 
-    def codes(self, images: NDArray[Any], on_batch: Callable[[int], None] = lambda _: None) -> NDArray[Any]:
+    def codes(self, images: NDArray[Any]) -> NDArray[Any]:
         """Images as for `Classifier.predict` -> what the backbone's output holds, (n, features), codes or floats."""
         rows: list[NDArray[Any]] = []
         for start in range(0, len(images), BATCH):
             chunk = images[start : start + BATCH]
             (output,) = self._backbone.run((self._classifier.encode(chunk),))
             rows.append(output.reshape(len(chunk), -1))
-            on_batch(start + len(chunk))
         if not rows:
             spec = self.split.info.embedding
             return np.empty((0, self.split.info.features), spec.numpy_dtype)

@@ -64,7 +64,7 @@ def check_held_out(
         where = slice(start, start + batch)
         images, read = samples.read(rows[where])
         if len(read) != len(rows[where]):
-            raise DataError("images have gone or changed while the model was tuned with them; start again")
+            raise DataError("images have gone while the model was tuned with them; start again")
         for found, opened in zip(answers, (before, tuned), strict=True):
             found.append(opened.predict(images).indices)
         meant = head.logits(embedder.to_real(codes[where]))

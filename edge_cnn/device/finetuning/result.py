@@ -97,7 +97,7 @@ class FinetuneResult:
         ended: why training went no further.
         replay_held_out: old samples that the replay accuracies are of.
         provenance: hashes of the base file and of the samples, and settings, as the manifest of a bundle tells them.
-        log: JSON values that reproduce the run (`finetune_log`).
+        log: JSON values that reproduce the run (`finetuning.log`).
     """
 
     classifier: Classifier

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,6 +99,16 @@ def check_embeddings(
             f"{_count(mixed, 'sample')} of {len(at)} look to the backbone exactly like one with another label; the "
             "last layer cannot tell them apart"
         )
+
+
+def first_of_equal(digests: Sequence[bytes], known: Iterable[bytes] = ()) -> NDArray[np.bool_]:
+    """Which of `digests` are neither among `known` nor have an equal before them: bool (n,)."""
+    seen = set(known)
+    fresh = np.zeros(len(digests), np.bool_)
+    for row, digest in enumerate(digests):
+        fresh[row] = digest not in seen
+        seen.add(digest)
+    return fresh
 
 
 def row_digests(codes: CodeTable, at: NDArray[np.int64]) -> list[bytes]:

@@ -16,6 +16,7 @@ from edge_cnn.core.tolerance import default_tolerances
 from edge_cnn.device.classifier import Classifier
 from edge_cnn.device.finetuning.embedding import Embedder
 from edge_cnn.device.finetuning.embedding_store import CodeTable
+from edge_cnn.device.finetuning.sample_checks import first_of_equal
 from edge_cnn.device.head.softmax_head import SoftmaxHead, softmax
 from edge_cnn.device.head.surgery import split_head
 from edge_cnn.device.model_input import to_model_input
@@ -125,13 +126,13 @@ def _tuned_bundle(
 
 
 def _extended(stored: ReplaySamples | None, name: str, new: ReplaySamples) -> ReplaySamples:
-    """Stored embeddings and the new ones that are not among them."""
-    if stored is None or name not in stored.embeddings:
-        return new
+    """Stored embeddings and the new ones that are not among them, each once."""
     labels, codes = new.labels, new.embeddings[name]
+    if stored is None or name not in stored.embeddings:
+        fresh = first_of_equal([row.tobytes() for row in codes])
+        return ReplaySamples(labels[fresh], {name: codes[fresh]})
     # A sample that was tuned with before is there already.
-    known = {row.tobytes() for row in stored.embeddings[name]}
-    fresh = np.array([row.tobytes() not in known for row in codes], np.bool_)
+    fresh = first_of_equal([row.tobytes() for row in codes], (row.tobytes() for row in stored.embeddings[name]))
     return ReplaySamples(
         np.concatenate([stored.labels, labels[fresh]]),
         {name: np.concatenate([stored.embeddings[name], codes[fresh]])},

@@ -77,7 +77,7 @@ def read_state(folder: Path) -> SlotState:
     """Look at a slot without changing it; needs no lock, as each file in it is whole or not there.
 
     Raises:
-        SlotError: it cannot be read, both records are damaged, or a newer edge_cnn wrote it.
+        SlotError: it cannot be read, or a newer edge_cnn wrote it.
     """
     records: list[SlotRecord] = []
     damaged: list[str] = []

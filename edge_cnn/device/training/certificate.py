@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_cnn.device.training.blas_threads import one_blas_thread
 from edge_cnn.device.training.problem import HeadProblem
 
 
@@ -17,13 +18,14 @@ class Certificate:
     Attributes:
         loss_gap_bound: the regularized training loss is at most this far, in nats, above its global minimum.
         max_logit_error: largest difference on held-out embeddings between the logits of the float head and of the
-            file it was written into, among those above `head_quantization.LOGITS_FLOOR`.
+            file it was written into, among those above `head.quantization.LOGITS_FLOOR`.
     """
 
     loss_gap_bound: float
     max_logit_error: float
 
 
+@one_blas_thread()
 def loss_gap_bound(problem: HeadProblem, parameters: NDArray[np.floating]) -> float:
     """|gradient|^2 / (2 l2): the loss is l2-strongly convex (Polyak-Lojasiewicz inequality; Nesterov 2004, 2.1.19).
 

@@ -132,7 +132,11 @@ def train_head(
     # One layout for all: the last bits of a product may depend on it, and a saved array has this one.
     first = start.astype(np.float32, order="C")
     progress, descent = TrainingProgress(name, first, first), None
-    if resumed is not None:
+    if resumed is None and holdout is not None:
+        # No pass is worth more than the start unless it does better.
+        with one_blas_thread():
+            progress.best_loss = loss_and_accuracy(*holdout, first)[0]
+    elif resumed is not None:
         progress, descent = resume(resumed, name, start.shape, rng)
 
     def stopped_falling() -> bool:

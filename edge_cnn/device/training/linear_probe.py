@@ -5,7 +5,7 @@ The same folds choose how strongly L2 pulls: with a few dozen samples it must pu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edge_cnn.core.confidence_interval import wilson_interval
 from edge_cnn.core.labelled_images import stratified_sample
+from edge_cnn.device.training.blas_threads import one_blas_thread
 from edge_cnn.device.training.embedding_rows import EmbeddingRows
 from edge_cnn.device.training.head_training import TrainingConfig, pose_problem, train_head
 from edge_cnn.device.training.optimizers.table import AUTO
@@ -40,7 +41,7 @@ class PredictedGain:
         accuracy: share that a probe answers right which has not seen them.
         interval: 95 % confidence interval of `accuracy` (Wilson).
         judged: samples that were judged.
-        l2: the pull that did best, or the one that was asked for.
+        l2: the pull that did best, as a prior among all samples, or the one that was asked for.
     """
 
     before: float
@@ -58,6 +59,7 @@ class PredictedGain:
         }
 
 
+@one_blas_thread()
 def predict_gain(
     rows: EmbeddingRows,
     labels: NDArray[np.int64],
@@ -66,7 +68,6 @@ def predict_gain(
     config: TrainingConfig,
     rng: np.random.Generator,
     threads: int = 1,
-    on_fold: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> PredictedGain:
     """Train on all folds but one, judge the one, and so on; choose L2 on the way where it is not given.
 
@@ -78,7 +79,6 @@ def predict_gain(
         config: balancing, smoothing, anchor and L2 are taken from it.
         rng: source of the folds.
         threads: that work at once.
-        on_fold: told (folds done, folds in all at most).
     """
     members = np.sort(stratified_sample(labels, MOST_SAMPLES, rng))
     probed, targets, counted = rows.select(members), labels[members], is_new[members]
@@ -86,7 +86,7 @@ def predict_gain(
     # Mini-batches are for large sets, and a step that was given for one L2 is wrong for another.
     solver = replace(config, optimizer=AUTO, settings=replace(config.settings, learning_rate=None))
     losses, right, known, judged = np.zeros(len(path)), np.zeros(len(path), np.int64), 0, 0
-    for number, (inside, outside) in enumerate(_folds(targets, rng), 1):
+    for inside, outside in _folds(targets, rng):
         problem = pose_problem(probed.select(inside), targets[inside], head, path[0], config, threads)
         held, held_targets, new = probed.select(outside), targets[outside], counted[outside]
         known += int(np.count_nonzero(hits(held, held_targets, head)[new]))
@@ -96,7 +96,6 @@ def predict_gain(
             parameters = train_head(replace(problem, l2=l2), parameters, solver, rng).parameters
             losses[at] += loss_and_accuracy(held, held_targets, parameters)[0] * len(outside)
             right[at] += int(np.count_nonzero(hits(held, held_targets, parameters)[new]))
-        on_fold(number, FOLDS)
         if judged >= ENOUGH_JUDGED:
             break
     chosen = int(losses.argmin())
