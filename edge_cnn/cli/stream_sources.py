@@ -23,6 +23,9 @@ STDIN = "-"
 WAIT = 0.25
 """Seconds between two looks at a source, and at the wish to end."""
 
+MAX_TOLD = 1000
+"""Left-out lines whose reasons are kept: a stream need not end."""
+
 Sample = tuple[NDArray[Any], str]
 """An image and the name of its class."""
 
@@ -31,7 +34,9 @@ class Source(Protocol):
     """Gives samples as they come."""
 
     skipped: list[str]
-    """Why samples were left out for good."""
+    """Why samples were left out for good, of lines only the first `MAX_TOLD`."""
+    skipped_count: int
+    """How many were left out for good."""
 
     def look(self) -> list[Callable[[], Sample | None]] | None:
         """What is there now, after `WAIT` seconds at most, each still to be read; None at the end.
@@ -69,6 +74,7 @@ class LineSource:
 
     def __init__(self, classifier: Classifier, note: Callable[[str], None]) -> None:
         self.skipped: list[str] = []
+        self.skipped_count = 0
         self._classifier, self._note = classifier, note
         # Python sets it to None where it is closed.
         if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison]  # as said
@@ -101,7 +107,8 @@ class LineSource:
         return self._came
 
     def close(self) -> None:
-        pass
+        if self.skipped_count > len(self.skipped):
+            self._note(f"skipped {self.skipped_count} lines; the result lists the first {len(self.skipped)}")
 
     def _read(self, line: bytes, number: int) -> Sample | None:
         try:
@@ -113,7 +120,9 @@ class LineSource:
                 raise DataError(f"label {named.label!r} is not one of the model's classes {known}")
             return read_sample(named.path, self._classifier), named.label
         except DataError as error:
-            self.skipped.append(f"line {number}: {error}")
+            self.skipped_count += 1
+            if len(self.skipped) < MAX_TOLD:
+                self.skipped.append(f"line {number}: {error}")
             self._note(f"skipped line {number}: {error}")
             return None
 
@@ -123,6 +132,7 @@ class FolderSource:
 
     def __init__(self, folder: Path, classifier: Classifier, note: Callable[[str], None]) -> None:
         self.skipped: list[str] = []
+        self.skipped_count = 0
         self._classifier, self._note = classifier, note
         self._watch = FolderWatch(folder, classifier.labels, note)
         self._looked = -WAIT
@@ -139,6 +149,7 @@ class FolderSource:
 
     def close(self) -> None:
         self.skipped += self._watch.close()
+        self.skipped_count = len(self.skipped)
 
     def _read(self, path: Path, label: str) -> Sample | None:
         try:

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from edge_cnn.cli.main import main
+from edge_cnn.cli.stream_sources import MAX_TOLD
 from edge_cnn.core.atomic_file import temporaries
 from edge_cnn.core.bundle import read_bundle
 from edge_cnn.device.opening import open_classifier
@@ -172,6 +173,17 @@ def test_a_folder_that_is_filled_meanwhile_is_used_to_its_last_file(bundle_path,
     assert last["skipped"] == []
     assert last["saved"]
     verify(out, "local").check()
+
+
+def test_the_folder_may_be_the_current_one_and_each_file_counts_once(bundle_path, tmp_path, shifted, monkeypatch):
+    fill(tmp_path, shifted, delay=0, count=12)
+    (tmp_path / shifted.labels[0] / "broken.png").write_bytes(b"half")
+    monkeypatch.chdir(tmp_path)
+    done = finetune(bundle_path, "o.edgecnn", "--json", "--idle-timeout", "2", stream=".")
+    assert done.status == 0, done.err
+    last = documents(done.out)[-1]
+    assert last["samples"] == 12
+    assert len(last["skipped"]) == 1
 
 
 def started(bundle_path, out, folder, *words):
@@ -359,6 +371,16 @@ def test_a_stream_without_samples_says_so(bundle_path, tmp_path, text, status, s
     assert done.status == status
     assert said in done.out + done.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_of_many_bad_lines_the_first_are_listed_and_all_are_counted(bundle_path, tmp_path, lines):
+    text = "\n".join(["x"] * (MAX_TOLD + 5) + lines[:2])
+    done = finetune(bundle_path, tmp_path / "o.edgecnn", "--json", text=text)
+    assert done.status == 0
+    last = documents(done.out)[-1]
+    assert last["samples"] == 2
+    assert [said.split(":")[0] for said in last["skipped"]] == [f"line {n}" for n in range(1, MAX_TOLD + 1)]
+    assert f"skipped {MAX_TOLD + 5} lines; the result lists the first {MAX_TOLD}" in done.err
 
 
 def test_on_a_terminal_one_line_changes_in_its_place(bundle_path, tmp_path, lines):

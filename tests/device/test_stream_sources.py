@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -167,6 +168,24 @@ def test_what_does_not_count_is_left_out_and_told_once(watched, tmp_path):
     assert len(watched.notes) == 2
     assert any("'cow' is not one of the model's classes cat, dog" in note for note in watched.notes)
     assert any("itself" in note for note in watched.notes)
+
+
+@pytest.mark.parametrize("folder", [".", "./cat/..", "cat/../"])
+def test_files_of_a_relative_folder_are_taken_once(tmp_path, monkeypatch, folder):
+    (tmp_path / "cat").mkdir()
+    for name in ("a.png", "b.png"):
+        (tmp_path / "cat" / name).write_bytes(b"x")
+    monkeypatch.chdir(tmp_path)
+    watch = FolderWatch(Path(folder), ("cat",), lambda _: None)
+    assert watch.poll() == []
+    first, second = watch.poll()
+    watch.took(first.path)
+    watch.failed(second.path, "b.png is damaged")
+    (again,) = watch.poll()
+    assert again == second
+    watch.took(again.path)
+    assert watch.poll() == []
+    assert watch.close() == []
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,9 @@ from edge_cnn.device.finetuning.finetuning import finetune
 from edge_cnn.device.opening import classifier_of_file, open_classifier
 from edge_cnn.device.stream import training as stream_training
 from edge_cnn.device.stream.commit_rule import CommitRule
+from edge_cnn.device.stream.holdout import BATCH, StreamHoldout, batches
 from edge_cnn.device.stream.prequential import Prequential
+from edge_cnn.device.stream.replay import StreamReplay
 from edge_cnn.device.stream.result import StreamConfig
 from edge_cnn.device.stream.tuning import StreamTuner
 
@@ -222,6 +226,59 @@ def test_float_model_inputs_are_taken_as_well(open_base, inverted):
         steps, updates = follow(tuner, samples, labels)
         results.append(([s.answer for s in steps], [u.head.right for u in updates]))
     assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("key", ["int8.tflite", "float32.tflite"])
+def test_a_stream_may_mix_pixels_with_float_model_inputs(open_base, inverted, key):
+    images, labels = inverted[0][:150], inverted[1][:150]
+    mixed = [image.astype(np.float32) / 255 if i % 3 else image for i, image in enumerate(images)]
+    tuner, pixels = StreamTuner(open_base(key)), StreamTuner(open_base(key))
+    steps, updates = follow(tuner, mixed, labels, every=50)
+    assert updates == follow(pixels, images, labels, every=50)[1]
+    assert tuner.summary == pixels.summary
+    held = [i for i, step in enumerate(steps) if step.held_out]
+    assert {mixed[i].dtype for i in held} == {np.dtype(np.uint8), np.dtype(np.float32)}
+    alone = [tuner.committed.predict(mixed[i][None]).indices[0] for i in held]
+    assert tuner.summary.after.right == np.count_nonzero(alone == labels[held])
+
+
+def test_held_out_samples_of_any_shape_are_answered_as_each_by_itself():
+    class Shapes:
+        """Answers with the number of values of an image, and whether they are pixels."""
+
+        def predict(self, images):
+            return SimpleNamespace(indices=np.full(len(images), 2 * images[0].size + (images.dtype == np.uint8)))
+
+    holdout = StreamHoldout(1, np.dtype(np.uint8), capacity=200, memory=2**20)
+    images = [
+        np.zeros(s, t) for s, t, n in ((4, "u1", 70), (4, "f4", 1), (9, "f4", 2), (4, "u1", 40)) for _ in range(n)
+    ]
+    for number, image in enumerate(images):
+        holdout.append(image, bytes([number]), 0)
+    alone = [Shapes().predict(image[None]).indices[0] for image in images]
+    assert holdout.answers_of(Shapes()).tolist() == alone
+    assert max(len(batch) for _, batch in batches(images)) == BATCH
+
+
+def test_the_memory_of_held_out_images_is_that_of_all_of_them_together():
+    holdout = StreamHoldout(1, np.dtype(np.uint8), capacity=5, memory=100)
+    kept = []
+    for number, size in enumerate((10, 10, 10, 10, 10, 10, 60, 30, 200, 100, 1)):
+        holdout.append(np.zeros(size, np.uint8), bytes([number]), number)
+        kept.append(holdout.labels.tolist())
+    assert kept[4:] == [[0, 1, 2, 3, 4], [1, 2, 3, 4, 5], [2, 3, 4, 5, 6], [5, 6, 7], [8], [9], [10]]
+
+
+def test_of_equal_replayed_samples_one_is_kept_and_a_streamed_twin_removes_it():
+    codes = np.array([[1], [2], [1], [2], [2], [3], [4], [5], [6], [7]], np.int8)
+    replay = StreamReplay(codes, np.zeros(len(codes), np.int64))
+    train, held = (part[0].ravel().tolist() for part in (replay.train, replay.holdout))
+    assert (train, held) == ([1, 3, 4, 5, 6], [2, 7])
+    assert len(replay) == 7
+    for value in (2, 3, 3, 9):
+        replay.leave_out(np.int8(value).tobytes())
+    train, held = (part[0].ravel().tolist() for part in (replay.train, replay.holdout))
+    assert (train, held) == ([1, 4, 5, 6], [7])
 
 
 def test_one_class_alone_without_replay_trains_nothing(artifacts, inverted):

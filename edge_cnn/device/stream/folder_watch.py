@@ -104,7 +104,10 @@ class FolderWatch:
         return [file.reason for file in unread]
 
     def _files(self) -> Iterator[tuple[str, str]]:
-        """Class and path of each image in a sub-folder; hidden ones are left out, as writers rename them when done."""
+        """Class and path of each image in a sub-folder; hidden ones are left out, as writers rename them when done.
+
+        Paths are as `str(Path)` writes them, so that `took` and `failed` find a file again.
+        """
         top = os.fspath(self._folder)
         for place, folders, names in os.walk(top):
             folders[:] = [name for name in folders if not name.startswith(".")]
@@ -119,8 +122,10 @@ class FolderWatch:
                 known = ", ".join(self._class_names)
                 self._once(f"left out: {Path(top, label)}, as {label!r} is not one of the model's classes {known}")
             else:
+                # Path drops the leading "./" of a walk from the current folder.
+                tidy = os.fspath(Path(place))
                 for name in images:
-                    yield label, os.path.join(place, name)  # noqa: PTH118  # as above
+                    yield label, os.path.join(tidy, name)  # noqa: PTH118  # as above
 
     def _once(self, note: str) -> None:
         if note not in self._noted:

@@ -6,6 +6,7 @@ A file answers images, not embeddings, so these are the only images that a strea
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,13 +30,13 @@ class StreamHoldout:
     """
 
     def __init__(self, features: int, dtype: np.dtype[Any], capacity: int, memory: int) -> None:
-        self._features, self._dtype = features, dtype
-        self._limits = (capacity, memory)
+        self._capacity, self._memory = capacity, memory
         self._samples = SampleQueue(features, dtype, capacity)
-        self._images: deque[NDArray[Any]] = deque(maxlen=capacity)
-        self._before: deque[int] = deque(maxlen=capacity)
-        self._committed: deque[int] = deque(maxlen=capacity)
-        self._unasked = 0
+        self._images: deque[NDArray[Any]] = deque()
+        self._bytes = 0
+        # Of the oldest samples; the newest have not been asked yet.
+        self._before: deque[int] = deque()
+        self._committed: deque[int] = deque()
 
     def __len__(self) -> int:
         return len(self._images)
@@ -44,26 +45,26 @@ class StreamHoldout:
         return row in self._samples
 
     def append(self, image: NDArray[Any], row: bytes, label: int) -> None:
-        if not self._images:
-            self._fit_to(image.nbytes)
+        """Add one; the oldest are forgotten where it does not fit beside them."""
+        while self._images and (len(self) >= self._capacity or self._bytes + image.nbytes > self._memory):
+            self._forget_oldest()
         # A view would keep the array that it was cut from.
         self._images.append(image.copy())
+        self._bytes += image.nbytes
         self._samples.append(row, label)
-        self._unasked += 1
 
     def ask(self, before: Classifier, committed: Classifier) -> None:
         """Have both files answer what came since the last time."""
-        fresh = list(self._images)[-self._unasked :] if self._unasked else []
+        fresh = self.images[len(self._before) :]
         if not fresh:
             return
         answers = _answers(before, fresh)
         self._before.extend(answers.tolist())
         self._committed.extend((answers if committed is before else _answers(committed, fresh)).tolist())
-        self._unasked = 0
 
     def answers_of(self, classifier: Classifier) -> Answers:
         """What a file answers to all of them: int64 (n,)."""
-        return _answers(classifier, list(self._images))
+        return _answers(classifier, self.images)
 
     def commit(self, answers: Answers) -> None:
         """A file that gives these answers is the committed one now."""
@@ -97,16 +98,33 @@ class StreamHoldout:
     def _right(self, answers: deque[int]) -> int:
         return int(np.count_nonzero(np.array(answers, np.int64) == self.labels))
 
-    def _fit_to(self, image_bytes: int) -> None:
-        """All images of a model have one size, and the first one tells it."""
-        capacity, memory = self._limits
-        fits = max(min(capacity, memory // max(image_bytes, 1)), 1)
-        self._samples = SampleQueue(self._features, self._dtype, fits)
-        self._images, self._before, self._committed = (deque(maxlen=fits) for _ in range(3))
+    def _forget_oldest(self) -> None:
+        self._bytes -= self._images.popleft().nbytes
+        self._samples.forget_oldest()
+        if self._before:
+            self._before.popleft()
+            self._committed.popleft()
+
+
+def batches(images: Sequence[NDArray[Any]]) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Neighbouring images of one dtype and shape as arrays (n, ...), `BATCH` at most, each with where it starts.
+
+    A stream may mix uint8 pixels with float model inputs, and pixels made floats would be taken for model inputs.
+    """
+    start = 0
+    while start < len(images):
+        first = images[start]
+        end = start + 1
+        while end < min(start + BATCH, len(images)) and _is_alike(images[end], first):
+            end += 1
+        yield start, np.stack(images[start:end])
+        start = end
+
+
+def _is_alike(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    return one.dtype == other.dtype and one.shape == other.shape
 
 
 def _answers(classifier: Classifier, images: list[NDArray[Any]]) -> Answers:
-    parts = [
-        classifier.predict(np.stack(images[start : start + BATCH])).indices for start in range(0, len(images), BATCH)
-    ]
+    parts = [classifier.predict(batch).indices for _, batch in batches(images)]
     return np.concatenate(parts) if parts else np.empty(0, np.int64)

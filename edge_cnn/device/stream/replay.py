@@ -28,6 +28,8 @@ def is_held_out(number: int) -> bool:
 class StreamReplay:
     """Embedding codes and labels of the old task, in two parts.
 
+    Of samples with equal codes the first one counts, so that no copy of what judges trains.
+
     Args:
         codes: (n, features).
         labels: int64 (n,).
@@ -37,19 +39,23 @@ class StreamReplay:
         self._codes, self._labels = codes, labels
         self._held = np.zeros(len(labels), np.bool_)
         self._stays = np.ones(len(labels), np.bool_)
-        self._places: dict[bytes, list[int]] = {}
+        self._places: dict[bytes, int] = {}
         counts: dict[int, int] = {}
         for place, (row, label) in enumerate(zip(codes, labels.tolist(), strict=True)):
+            if self._places.setdefault(row.tobytes(), place) != place:
+                self._stays[place] = False
+                continue
             self._held[place] = is_held_out(counts.get(label, 0))
             counts[label] = counts.get(label, 0) + 1
-            self._places.setdefault(row.tobytes(), []).append(place)
 
     def __len__(self) -> int:
         return int(np.count_nonzero(self._stays))
 
     def leave_out(self, row: bytes) -> None:
         """Forget the sample with these codes, if it is there: the stream has brought it, and may hold it out."""
-        self._stays[self._places.pop(row, [])] = False
+        place = self._places.get(row)
+        if place is not None:
+            self._stays[place] = False
 
     @property
     def train(self) -> Part:

@@ -37,11 +37,15 @@ class SampleQueue:
         self._labels.append(label)
         self._copies[row] += 1
         if len(self._rows) > self._capacity:
-            gone = self._rows.popleft()
-            self._labels.popleft()
-            self._copies[gone] -= 1
-            if not self._copies[gone]:
-                del self._copies[gone]
+            self.forget_oldest()
+
+    def forget_oldest(self) -> None:
+        """Raises: IndexError: there is none."""
+        gone = self._rows.popleft()
+        self._labels.popleft()
+        self._copies[gone] -= 1
+        if not self._copies[gone]:
+            del self._copies[gone]
 
     @property
     def codes(self) -> NDArray[Any]:

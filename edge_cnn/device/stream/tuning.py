@@ -2,7 +2,7 @@
 
 What is kept are embedding codes and labels; images only of the held-out samples, which the merged file itself must
 answer. The problem is convex and its L2 pulls to the model's own head, so retraining from where the last one ended
-gives the head that all samples at once would have given.
+gives nearly the head that all samples at once would have given.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from edge_cnn.device.finetuning.tuned_model import remember, reopen_tuned
 from edge_cnn.device.head.softmax_head import SoftmaxHead
 from edge_cnn.device.head.surgery import split_head
 from edge_cnn.device.head.writing import logit_error, logits_of_file, write_head
-from edge_cnn.device.stream.holdout import StreamHoldout
+from edge_cnn.device.stream.holdout import StreamHoldout, batches
 from edge_cnn.device.stream.prequential import Prequential
 from edge_cnn.device.stream.replay import HOLDOUT_EVERY, Part, is_held_out, join, open_replay
 from edge_cnn.device.stream.result import HoldoutAccuracy, StreamConfig, StreamStep, StreamSummary, StreamUpdate
@@ -228,10 +228,11 @@ class StreamTuner:
         return int(np.count_nonzero(head.logits(self._embedder.to_real(part[0])).argmax(axis=1) == part[1]))
 
     def _logit_error(self, merged: Artifact, head: SoftmaxHead) -> float:
-        logits, images, codes = logits_of_file(merged, self._base), self._holdout.images, self._holdout.codes
+        logits, codes = logits_of_file(merged, self._base), self._holdout.codes
         errors: list[float] = []
-        for start, real in self._embedder.real_blocks(codes):
-            errors.append(logit_error(logits(np.stack(images[start : start + len(real)])), head.logits(real)))
+        for start, batch in batches(self._holdout.images):
+            real = self._embedder.to_real(codes[start : start + len(batch)])
+            errors.append(logit_error(logits(batch), head.logits(real)))
         return max(errors)
 
     def _provenance(self, done: Retrained) -> dict[str, Any]:
