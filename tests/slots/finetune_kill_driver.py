@@ -189,7 +189,7 @@ def main() -> None:
                 tell({"at": at})
         return
     if how == "end":
-        # Runs may differ by some 250 stops: the kills begin before the switch in the shortest one, and go on until a run
+        # Runs differ by some 250 stops: the kills begin before the switch in the shortest one, and go on until a run
         # has ended by itself.
         numbers[1] = min(stops_of(tune, renew) for _ in range(RUNS)) - numbers[1]
     for at in (killed_at_times if how == "times" else killed_at_calls)(renew, tune, *numbers):
