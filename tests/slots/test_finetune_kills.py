@@ -26,6 +26,8 @@ DRIVER = Path(__file__).with_name("finetune_kill_driver.py")
 SAMPLES = 60
 CALLS_EVERY = 331
 """In the everyday loop; a prime, so that kills before and after calls are met."""
+AROUND_THE_SWITCH = 20, 260
+"""Stride and first stop, from the end: OUT is switched some 130 to 190 stops before the end."""
 
 LOG, CACHE = "log.json", "embeddings.bin"
 RECORDS = ("state-0.json", "state-1.json", "lock")
@@ -130,8 +132,7 @@ def kill(name: str, work: Path, bundle: Bundle, how: str, *numbers: int) -> int:
         assert one["version"] == whole["version"], one
         assert one["answers"] == whole["answers"], one
         assert _settled(one) == _settled(whole)
-    # Stops that lie further apart may all fall on one side of the switch: their number differs from run to run.
-    if how == "end" and numbers[0] < 10:
+    if how == "end":
         assert {one["version"] for one in kills} == set(versions)
     return len(kills)
 
@@ -150,7 +151,7 @@ def test_killed_at_system_calls_it_resumes_to_the_same_bytes(name, work, bundle)
 @needs_ptrace
 @pytest.mark.parametrize("name", ["in_place", "slot"])
 def test_killed_around_the_switch_the_tuned_model_is_not_tuned_again(name, work, bundle):
-    assert kill(name, work, bundle, "end", 37, 300) >= 5
+    assert kill(name, work, bundle, "end", *AROUND_THE_SWITCH) >= 5
 
 
 @needs_ptrace
