@@ -131,7 +131,7 @@ def finetune_stream(
         line.clear()
         summary = tuner.summary
     if not summary.samples and source.skipped:
-        raise DataError(f"none of the {len(source.skipped)} samples could be used; the first: {source.skipped[0]}")
+        raise DataError(f"none of the {source.skipped_count} samples could be used; the first: {source.skipped[0]}")
     if classifier.bundle is None and "given" in classifier.preprocessing_source:
         console.note("the file cannot say so itself: give the same --input-range whenever you use it")
     document = summary.to_json() | {

@@ -151,8 +151,8 @@ def _hash_at(out: Path) -> str | None:
 
 def work_folder(out: Path) -> Path:
     """The folder beside `out` that keeps the work on it."""
-    # "." and ".." have no name of their own.
-    place = out if out.name not in ("", "..") else Path(os.path.realpath(out))
+    # "." and ".." have no name of their own, and a link is written where it leads to.
+    place = Path(os.path.realpath(out)) if out.name in ("", "..") or out.is_symlink() else out
     return place.with_name(place.name + SUFFIX)
 
 

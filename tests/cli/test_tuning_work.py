@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from edge_cnn.cli.main import INTERRUPTED, main
+from edge_cnn.cli.tuning_work import work_folder
 from edge_cnn.device.finetuning.embedding import Embedder
 from edge_cnn.device.finetuning.embedding_store import digest_of
 from edge_cnn.device.finetuning.training_checkpoint import OUTDATED, TrainingCheckpoint
@@ -584,3 +585,10 @@ def test_a_clock_that_goes_backwards_changes_nothing(place, slot, capsys, monkey
     for version in (2, 3):
         document(capsys, "--seed", str(version), model=str(fresh), out=str(fresh))
     assert [path.read_bytes() for path in sorted(fresh.glob("*.edgecnn"))[1:]] == versions
+
+
+def test_the_work_folder_of_a_link_stands_where_the_file_is_written(tmp_path):
+    target, link = tmp_path / "there" / "out.tflite", tmp_path / "link.tflite"
+    target.parent.mkdir()
+    link.symlink_to(target)
+    assert work_folder(link) == work_folder(target) == tmp_path / "there" / "out.tflite.tuning"

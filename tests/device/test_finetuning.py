@@ -1,4 +1,5 @@
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -244,3 +245,13 @@ def test_one_class_alone_without_replay_is_refused_by_its_name(artifacts, digits
     sevens = train.select(np.flatnonzero(train.labels == 7)[:40])
     with pytest.raises(DataError, match="all samples are of the class '7'; give samples of another class as well"):
         finetune(classifier_of_file(artifacts["int8.tflite"]), sevens.images, sevens.labels)
+
+
+def test_a_head_that_gains_nothing_and_forgets_is_no_improvement(tuned):
+    result = tuned("int8.tflite")
+    same = replace(result.before, replay_accuracy=result.before.replay_accuracy - 0.01)
+    worse = replace(result, after=same)
+    assert not worse.improved
+    with pytest.raises(AccuracyDropError, match=r"would stay at .* while that of old samples would fall"):
+        worse.check()
+    assert replace(result, after=result.before).improved

@@ -100,7 +100,9 @@ def test_early_stopping_keeps_the_pass_with_the_lowest_held_out_loss(name):
     held = np.arange(30, 40)
     config = TrainingConfig(name, OptimizerSettings(passes=400, tolerance=1e-9), patience=5)
     posed = HeadProblem(rows.select(np.arange(30)), labels[:30], zero, 1e-6)
-    trained = train_head(posed, zero, config, np.random.default_rng(0), (rows.select(held), labels[held]))
+    # A start that is worse than a pass or two.
+    start = np.random.default_rng(2).normal(0, 1, zero.shape).astype(np.float32)
+    trained = train_head(posed, start, config, np.random.default_rng(0), (rows.select(held), labels[held]))
     losses = [epoch.holdout_loss for epoch in trained.history]
     assert len(losses) < 400
     assert min(losses) < losses[-1]

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -191,3 +192,10 @@ def test_files_of_a_relative_folder_are_taken_once(tmp_path, monkeypatch, folder
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(DataError, match="no folder at"):
         FolderWatch(tmp_path / "none", ("cat",), lambda _: None)
+
+
+def test_a_pipe_in_a_watched_folder_is_passed_over(tmp_path):
+    (tmp_path / "cat").mkdir()
+    os.mkfifo(tmp_path / "cat" / "pipe.png")
+    watch = FolderWatch(tmp_path, ("cat", "dog"), lambda _: None)
+    assert [watch.poll() for _ in range(3)] == [[], [], []]

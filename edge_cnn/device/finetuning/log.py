@@ -123,8 +123,8 @@ def check_reproduced(log: dict[str, Any], result: FinetuneResult) -> None:
     now = result.log
     if log.get("data") != now["data"]:
         raise InputError(
-            f"the samples are not those of the log ({log.get('data')} then, {now['data']} now); give the same --data "
-            "and --replay"
+            f"the samples are not those of the log: their images, labels, order or replay differ ({_count(log)} "
+            f"samples then, {_count(now)} now); give the same --data and --replay, under the same names"
         )
     for name in ("head_sha256", "artifact_sha256", "bundle_sha256"):
         was, found = (str(told.get(name))[:12] for told in (log, now))
@@ -150,3 +150,8 @@ def _head_hash(head: SoftmaxHead) -> str:
     digest = hashlib.sha256(np.ascontiguousarray(head.weights, "<f8").tobytes())
     digest.update(np.ascontiguousarray(head.bias, "<f8").tobytes())
     return digest.hexdigest()
+
+
+def _count(log: dict[str, Any]) -> Any:
+    data = log.get("data")
+    return cast("dict[str, Any]", data).get("samples") if isinstance(data, dict) else "unknown"

@@ -121,16 +121,29 @@ class FinetuneResult:
 
     @property
     def improved(self) -> bool:
-        """Whether the held-out accuracy did not go down."""
-        return self.after.holdout_accuracy >= self.before.holdout_accuracy
+        """Whether the held-out accuracy did not go down, nor, where it only stayed, that of old samples."""
+        gained = self.after.holdout_accuracy - self.before.holdout_accuracy
+        return gained > 0 or (gained == 0 and not self._only_forgets)
+
+    @property
+    def _only_forgets(self) -> bool:
+        before, after = self.before.replay_accuracy, self.after.replay_accuracy
+        return before is not None and after is not None and after < before
 
     def check(self) -> None:
-        """Raises: AccuracyDropError: the held-out accuracy went down."""
-        if not self.improved:
+        """Raises: AccuracyDropError: the file was not `improved`."""
+        if self.improved:
+            return
+        if self.after.holdout_accuracy == self.before.holdout_accuracy:
             raise AccuracyDropError(
-                f"held-out accuracy would fall from {self.before.holdout_accuracy:.3f} to "
-                f"{self.after.holdout_accuracy:.3f}; nothing was written, give more samples or check their labels"
+                f"held-out accuracy would stay at {self.after.holdout_accuracy:.3f} while that of old samples would "
+                f"fall from {self.before.replay_accuracy:.3f} to {self.after.replay_accuracy:.3f}; nothing was "
+                "written, give more samples or check their labels"
             )
+        raise AccuracyDropError(
+            f"held-out accuracy would fall from {self.before.holdout_accuracy:.3f} to "
+            f"{self.after.holdout_accuracy:.3f}; nothing was written, give more samples or check their labels"
+        )
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -55,7 +55,9 @@ def without_copies(
         on_remark(f"left out {_count(copies, 'sample')}: copies of images that are there with the same label")
     if contradicting:
         named = "; ".join(
-            " and ".join(f"{name_of(row)} ({class_names[int(labels[row])]})" for row in rows[:MOST_NAMED])
+            " and ".join(
+                f"{name_of(row)} ({class_names[int(labels[row])]})" for row in _one_of_each(rows, labels)[:MOST_NAMED]
+            )
             for rows in contradicting[:MOST_NAMED]
         )
         more = len(contradicting) - MOST_NAMED
@@ -170,3 +172,11 @@ def remark_on_guessing(
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'s' if number != 1 else ''}"
+
+
+def _one_of_each(rows: Sequence[int], labels: NDArray[np.int64]) -> list[int]:
+    """The first of `rows` with each label."""
+    first: dict[int, int] = {}
+    for row in rows:
+        first.setdefault(int(labels[row]), row)
+    return list(first.values())

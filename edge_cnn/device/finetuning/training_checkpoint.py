@@ -18,8 +18,8 @@ PREDICTED, TRAINING = "predicted", "training/"
 
 
 OUTDATED = (
-    "model, samples or settings are others than when it was interrupted: training starts anew, what is there of the "
-    "embeddings is used again"
+    "model, samples or settings are others than when it was interrupted: training starts anew, and what still "
+    "fits of the embeddings is used again"
 )
 
 

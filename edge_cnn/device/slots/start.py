@@ -180,7 +180,7 @@ def _recorder(folder: Path, on_note: OnNote) -> Callable[[SlotRecord], SlotRecor
             write_record(folder, record)
         except InputError as error:
             # A full disk must not keep a device from answering; the next start finds out the same again.
-            on_note(f"{error}: what this start found out is not recorded")
+            on_note(f"what this start found out is not recorded: {error}")
         return record
 
     return write

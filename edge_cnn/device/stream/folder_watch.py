@@ -8,6 +8,7 @@ and would not see what another machine writes to a network drive.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,6 +71,8 @@ class FolderWatch:
             try:
                 status = os.stat(path)  # noqa: PTH116  # thousands of paths, and a Path costs more than the look
             except OSError:  # Gone again, or a link to nowhere.
+                continue
+            if not stat.S_ISREG(status.st_mode):  # Opening a pipe would wait for its writer.
                 continue
             found.add(path)
             stamp = status.st_size, status.st_mtime_ns
