@@ -84,7 +84,8 @@ def command(
 ) -> int:
     """Retrain the last layer of MODEL on DATA, or on samples as they come, and write it to OUT.
 
-    OUT is written only if the held-out accuracy did not go down (else exit status 1), the page of --report either way;
+    OUT is written only if the held-out accuracy did not go down, nor stayed while old samples were forgotten (else exit
+    status 1), the page of --report either way;
     MODEL itself is never touched unless OUT names it. Where OUT is a slot, the tuned bundle becomes its next version,
     checked as 'install' does.
 
