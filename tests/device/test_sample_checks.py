@@ -45,8 +45,7 @@ def test_equal_images_with_different_labels_are_all_left_out_and_named():
     kept, told = kept_and_told([5, 6, 5, 7, 5], [0, 1, 1, 0, 0])
     assert kept == [1, 3]
     assert told == [
-        "left out 3 samples: equal images under different labels, correct them: "
-        "file 0 (cat) and file 2 (dog)"
+        "left out 3 samples: equal images under different labels, correct them: file 0 (cat) and file 2 (dog)"
     ]
 
 
