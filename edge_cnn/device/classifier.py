@@ -131,6 +131,21 @@ class Classifier:
         self._decoder = OutputDecoder(runtime.outputs[0], is_probability=is_probability)
         self._run = runtime.run
 
+    def with_artifact(
+        self, artifact: Artifact, runtime: Runtime, bundle: Bundle | None, labels: tuple[str, ...] | None = None
+    ) -> Classifier:
+        """Another file in the place of this one's, opened in `runtime`; with `labels` of its own where these differ."""
+        return Classifier(
+            artifact,
+            runtime,
+            labels or self.labels,
+            self.preprocessing,
+            preprocessing_source=self.preprocessing_source,
+            is_probability=self.is_probability,
+            bundle=bundle,
+            threads=self.threads,
+        )
+
     def predict(self, images: NDArray[Any]) -> Predictions:
         """Classify a batch.
 

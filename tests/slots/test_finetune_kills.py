@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -38,21 +37,6 @@ RECORDS = ("state-0.json", "state-1.json", "lock")
 def bundle(bundle_path) -> Bundle:
     """The int8 .tflite alone."""
     return small_bundle(bundle_path)
-
-
-@pytest.fixture
-def work(tmp_path: Path) -> Iterator[Path]:
-    """A folder in memory where there is one: a killed process loses nothing there, and no disk waits for a sync."""
-    memory = Path("/dev/shm")
-    if not os.access(memory, os.W_OK):
-        yield tmp_path
-        return
-    folder = memory / f"edge-cnn-finetune-kills-{os.getpid()}"
-    folder.mkdir()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)
 
 
 def _new_file(template: Path, place: Path, bundle: Bundle) -> tuple[Path, Path, list[str]]:

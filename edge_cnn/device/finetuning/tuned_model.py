@@ -64,16 +64,7 @@ def reopen_tuned(
     bundle = None
     if classifier.bundle is not None:
         bundle = _tuned_bundle(classifier.bundle, classifier.preprocessing, merged, head, embedder, new, provenance)
-    return Classifier(
-        merged,
-        runtime,
-        classifier.labels,
-        classifier.preprocessing,
-        preprocessing_source=classifier.preprocessing_source,
-        is_probability=classifier.is_probability,
-        bundle=bundle,
-        threads=classifier.threads,
-    )
+    return classifier.with_artifact(merged, runtime, bundle)
 
 
 def _tuned_bundle(

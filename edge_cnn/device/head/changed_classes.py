@@ -35,16 +35,7 @@ def with_classes(classifier: Classifier, class_names: Sequence[str]) -> Classifi
     bundle = None
     if classifier.bundle is not None:
         bundle = _changed_bundle(classifier.bundle, classifier.labels, resized, runtime.outputs[0], change)
-    return Classifier(
-        resized,
-        runtime,
-        change.labels,
-        classifier.preprocessing,
-        preprocessing_source=classifier.preprocessing_source,
-        is_probability=classifier.is_probability,
-        bundle=bundle,
-        threads=classifier.threads,
-    )
+    return classifier.with_artifact(resized, runtime, bundle, change.labels)
 
 
 def _changed_bundle(

@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_cnn.device.classifier import Classifier
+from edge_cnn.device.finetuning.embedding import BATCH
 from edge_cnn.device.stream.sample_queue import SampleQueue
-
-BATCH = 32
 
 Answers = NDArray[np.int64]
 

@@ -108,7 +108,7 @@ def retrain(
     # What the user has set stays as it is.
     l2 = pull.for_rows(len(targets)) if config.l2 is None else config.l2
     problem = pose_problem(rows, targets, own, l2, config, threads)
-    start = problem.anchor
+    start = problem.anchor if config.anchored else own
     if current is not None:
         start = to_parameters(standardization.head_to_standardized(current))
     trained = train_head(problem, start, config, rng, watched)
