@@ -19,6 +19,7 @@ from edge_cnn.device.finetuning.embedding import Embedder
 from edge_cnn.device.finetuning.embedding_store import digest_of
 from edge_cnn.device.finetuning.training_checkpoint import OUTDATED, TrainingCheckpoint
 from edge_cnn.device.finetuning.work import EMBEDDINGS, LOCK
+from tests.unmeasured import unmeasured
 
 SAMPLES = 60
 QUICK = ("--l2", "0.1", "--epochs", "8")
@@ -86,6 +87,7 @@ def write_images(folder, images, labels):
 
 def child(script, *arguments, **options):
     """A process that runs `script`, then `main` with the arguments."""
+    options["env"] = unmeasured()
     code = textwrap.dedent(script) + "\nimport sys\nfrom edge_cnn.cli.main import main\nsys.exit(main(sys.argv[1:]))"
     return subprocess.Popen(
         [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options

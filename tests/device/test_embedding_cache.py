@@ -11,6 +11,7 @@ import pytest
 from edge_cnn.core.errors import InputError
 from edge_cnn.device.finetuning.embedding_cache import DENSE, EmbeddingCache
 from edge_cnn.device.finetuning.embedding_store import CodeView, MemoryStore, digest_of
+from tests.unmeasured import unmeasured
 
 ORIGIN = {"artifact": "00ff", "runtime": "litert 2.1"}
 FEATURES = 5
@@ -154,7 +155,7 @@ def test_where_the_disk_is_full_the_rows_before_are_kept(tmp_path):
     """
     np.save(tmp_path / "rows.npy", rows)
     words = [sys.executable, "-c", textwrap.dedent(child), str(tmp_path / "rows.npy"), str(tmp_path / "e")]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, env=unmeasured())
     assert "cannot write the embeddings" in done.stderr
     assert "File too large; make room there" in done.stderr
     with cache(tmp_path / "e") as store:

@@ -10,6 +10,7 @@ import pytest
 
 from edge_cnn.core.errors import InputError, SlotError
 from edge_cnn.device.slots.folder import read_state
+from tests.unmeasured import unmeasured
 
 INSTALL = """
 import pathlib, resource, sys
@@ -52,6 +53,7 @@ def test_a_limit_on_file_sizes_leaves_the_slot_as_it_was(slot, tmp_path, limit):
     (tmp_path / "two.edgecnn").write_bytes(slot.bundle("two"))
     done = subprocess.run(
         [sys.executable, "-c", INSTALL, str(slot.folder), str(tmp_path / "two.edgecnn"), str(limit)],
+        env=unmeasured(),
         capture_output=True,
         text=True,
         check=False,
