@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 import edge_cnn
-from converters import calibration as calibrating
-from converters.calibration import Calibration, choose_calibration
-from converters.class_order import in_model_order
-from converters.constraints import violations
-from converters.model_loading import SourceModel
-from converters.onnx_metadata import add_onnx_metadata
-from converters.recipes import PlannedArtifact, plan_artifacts
+from converters.calibration import samples as calibrating
+from converters.calibration.samples import Calibration, choose_calibration
+from converters.constraints.table import violations
+from converters.metadata.onnx_metadata import add_onnx_metadata
+from converters.metadata.tflite_metadata import add_tflite_metadata
 from converters.replay_recording import REPLAY_PER_CLASS, record_replay
-from converters.tflite_metadata import add_tflite_metadata
+from converters.schemes.plan import PlannedArtifact, plan_artifacts
+from converters.sources.class_order import in_model_order
+from converters.sources.source_model import SourceModel
 from converters.versions import installed_versions
 from edge_cnn.core.artifact import ONNX, Artifact
 from edge_cnn.core.bundle import Bundle

@@ -179,7 +179,7 @@ def _train_and_export(
     folder: Path, train_part: LabelledImages, test_part: LabelledImages, *, epochs: int = EPOCHS, augment: bool = False
 ) -> None:
     from converters.export import ExportConfig, ExportData, export_bundle
-    from converters.model_loading import load_source_model
+    from converters.sources.load import load_source_model
     from edge_cnn.host.training import TrainConfig, train
 
     # Augmentation is what takes long, and what a few epochs gain nothing from.
@@ -205,7 +205,7 @@ def _train_and_export(
 
 def _export_resnet8(folder: Path, train_part: LabelledImages, test_part: LabelledImages) -> None:
     from converters.export import ExportConfig, ExportData, export_bundle
-    from converters.model_loading import load_source_model
+    from converters.sources.load import load_source_model
     from edge_cnn.core.preprocessing import input_range
     from edge_cnn.host.training import TrainConfig, train
 

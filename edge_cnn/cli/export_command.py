@@ -46,13 +46,13 @@ def command(
     input_range: tuple[float, float] | None,
 ) -> int:
     """Convert MODEL (.keras, .h5 or a SavedModel folder) for targets and write one bundle."""
-    from converters.recipes import plan_artifacts
+    from converters.schemes.plan import plan_artifacts
 
     # What the command line alone tells is checked before TensorFlow is imported, which takes seconds.
     check_file(out, [SUFFIX])
     plan_artifacts(targets, schemes)
 
-    from converters.model_loading import load_source_model
+    from converters.sources.load import load_source_model
 
     source = load_source_model(model)
 
@@ -101,7 +101,7 @@ def command(
 
 
 def _document(bundle: Bundle, out: Path) -> dict[str, Any]:
-    from converters.constraints import constraints_of
+    from converters.constraints.table import constraints_of
     from edge_cnn.core.targets import find_target
 
     return {
@@ -127,7 +127,7 @@ def _document(bundle: Bundle, out: Path) -> dict[str, Any]:
 
 
 def _summary(bundle: Bundle, out: Path, test_samples: int) -> str:
-    from converters.constraints import constraints_of
+    from converters.constraints.table import constraints_of
     from edge_cnn.core.targets import find_target
 
     rows = [

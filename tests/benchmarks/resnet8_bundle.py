@@ -22,7 +22,7 @@ def write_bundle(path: Path, targets: tuple[str, ...] = ("rpi5",)) -> None:
     """Build, convert and write; needs the host's packages and some seconds."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from converters.export import ExportConfig, ExportData, export_bundle
-    from converters.model_loading import load_source_model
+    from converters.sources.load import load_source_model
     from edge_cnn.host.architectures import build_model
 
     rng = np.random.default_rng(0)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from converters.calibration import choose_calibration
+from converters.calibration.samples import choose_calibration
 from edge_cnn.core.errors import DataError
 from edge_cnn.core.labelled_images import LabelledImages, stratified_sample
 from edge_cnn.core.preprocessing import Preprocessing

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converters.tflite_metadata import add_tflite_metadata
+from converters.metadata.tflite_metadata import add_tflite_metadata
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.device.runtimes.table import open_runtime

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from converters.converter_output import silent_step
-from converters.model_loading import SourceModel
-from converters.onnx_cleanup import name_by_order, settle_reshapes
+from converters.schemes.onnx_cleanup import name_by_order, settle_reshapes
+from converters.sources.source_model import SourceModel
 from edge_cnn.host.tensorflow_import import import_tensorflow
 
 OPSET = 17

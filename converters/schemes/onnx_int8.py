@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.calibration import Calibration
+from converters.calibration.samples import Calibration
 from converters.converter_output import silent_step
-from converters.keras_to_onnx import INPUT
-from converters.onnx_cleanup import drop_dead
+from converters.schemes.onnx_cleanup import drop_dead
+from converters.schemes.onnx_float32 import INPUT
 
 _BATCH = 50
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from converters.calibration import Calibration
+from converters.calibration.samples import Calibration
 from converters.converter_output import silent_step
-from converters.keras_to_tflite_float32 import tflite_converter
-from converters.model_loading import SourceModel
+from converters.schemes.tflite_float32 import tflite_converter
+from converters.sources.source_model import SourceModel
 from edge_cnn.host.tensorflow_import import import_tensorflow
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from converters.converter_output import silent_step
-from converters.model_loading import SourceModel
+from converters.sources.source_model import SourceModel
 from edge_cnn.host.tensorflow_import import import_tensorflow
 
 
