@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEAST_CORRELATION = 0.2
-"""Below it an image is like noise. The lowest percentile of CIFAR-10 is 0.75, of digits 0.69 (8x8: 0.42), of spectrograms
-0.81.
+"""Below it an image is like noise. The lowest percentile of CIFAR-10 is 0.75, of digits 0.69 (8x8: 0.42), of
+spectrograms 0.81.
 """
 MIN_PIXELS = 64
 """Of an image: with fewer, correlations of noise scatter beyond the limit too often for one image to be judged."""
@@ -102,4 +102,4 @@ def _halved(images: NDArray[Any]) -> NDArray[np.float32]:
     height, width = images.shape[1] // 2 * 2, images.shape[2] // 2 * 2
     even = images[:, :height, :width]
     corners = [even[:, i::2, j::2] for i in (0, 1) for j in (0, 1)]
-    return np.mean(corners, axis=0, dtype=np.float32)
+    return np.stack(corners).mean(axis=0).astype(np.float32)

@@ -57,7 +57,7 @@ class StreamingHistogram:
     @property
     def centres(self) -> NDArray[np.float64]:
         """float64 (bins,), none outside the extremes."""
-        return np.clip(self.edges[:-1] + self.width / 2, np.float64(self.low), np.float64(self.high))
+        return np.minimum(np.maximum(self.edges[:-1] + self.width / 2, self.low), self.high)
 
     @property
     def range(self) -> Range:
