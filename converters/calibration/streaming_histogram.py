@@ -52,7 +52,7 @@ class StreamingHistogram:
     @property
     def edges(self) -> NDArray[np.float64]:
         """Where bins begin, and where the last one ends: float64 (bins + 1,)."""
-        return (self.first + np.arange(len(self.counts) + 1)) * self.width
+        return np.arange(self.first, self.first + len(self.counts) + 1, dtype=np.float64) * self.width
 
     @property
     def centres(self) -> NDArray[np.float64]:
