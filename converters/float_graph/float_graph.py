@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.float_graph.packing import IDENTIFIER, pack
 from edge_cnn.core.errors import ModelError
 
 LAYER_OPERATORS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"})
 """Operators with weights, whose second input they are; only TRANSPOSE_CONV reads them so and its image third."""
-
-_IDENTIFIER = b"TFL3"
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ class FloatGraph:
         Raises:
             ModelError: it is no `.tflite`, or has several subgraphs.
         """
-        if data[4:8] != _IDENTIFIER:
+        if data[4:8] != IDENTIFIER:
             raise ModelError(f"this is no .tflite file ({len(data)} bytes); give a float32 .tflite")
         self.data = data
         try:
@@ -222,15 +221,6 @@ class FloatGraph:
             quantization.min, quantization.max = [low], [high]
             model.subgraphs[0].tensors[index].quantization = quantization
         return FloatGraph(pack(model))
-
-
-def pack(model: Any) -> bytes:
-    """A schema `ModelT` as the bytes of a file."""
-    import flatbuffers
-
-    builder = flatbuffers.Builder(1 << 16)
-    builder.Finish(model.Pack(builder), _IDENTIFIER)
-    return bytes(builder.Output())
 
 
 def drop_unread_buffers(model: Any) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.float_graph.float_graph import FloatGraph, pack
+from converters.float_graph.float_graph import FloatGraph
+from converters.float_graph.packing import pack
 
 _FLOAT32, _FLOAT16, _INT8, _UINT8 = 0, 1, 9, 3
 
