@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edge_cnn.core.errors import ModelError
+from edge_cnn.core.preprocessing import Preprocessing
 
 
 class LoadedGraph(NamedTuple):
@@ -17,11 +18,17 @@ class LoadedGraph(NamedTuple):
         function: a tf.function of one argument "input", float32.
         input_shape: with None for the batch, or its size where it is built in.
         output_shape: likewise.
+        labels: class names, where the file itself has them.
+        preprocessing: from pixels to inputs, where the file itself says it.
+        float_tflite: the file itself, where it is a `.tflite`.
     """
 
     function: Any
     input_shape: tuple[Any, ...]
     output_shape: tuple[Any, ...]
+    labels: tuple[str, ...] | None = None
+    preprocessing: Preprocessing | None = None
+    float_tflite: bytes | None = None
 
 
 def try_batch(path: Path, function: Any, input_shape: tuple[Any, ...], image_shape: tuple[int, int, int]) -> None:
