@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from converters.sources.loaded_graph import LoadedGraph
+from converters.sources.loaded_graph import LoadedGraph, known_shape
 from converters.sources.onnx.external_data import load_external_data
 from converters.sources.onnx.graph import forward, layer_name, operator_name, unknown_operators
 from converters.sources.onnx.value import CHANNELS_LAST
@@ -106,14 +106,9 @@ def _shape(entry: Any, path: Path) -> tuple[Any, ...]:
 
         name = onnx.TensorProto.DataType.Name(kind.elem_type).lower() if kind.elem_type else "unknown"
         raise ModelError(f"{path} takes {name} inputs, export needs float32; export it without what makes floats of them")
-    sizes = [int(dim.dim_value) if dim.dim_value > 0 else None for dim in kind.shape.dim]
-    if len(sizes) < 2 or not all(sizes[1:]):
-        shown = ", ".join("?" if size is None else str(size) for size in sizes)
-        raise ModelError(
-            f"{path} takes inputs of shape ({shown}), export needs known sizes behind the batch; "
-            "export it again with a fixed height and width"
-        )
-    return tuple(sizes)
+    sizes = tuple(int(dim.dim_value) if dim.dim_value > 0 else None for dim in kind.shape.dim)
+    known_shape(path, sizes)
+    return sizes
 
 
 def _axes(model: Any, shape: tuple[Any, ...]) -> tuple[int, ...]:
