@@ -54,16 +54,16 @@ def command(
     golden: int,
     input_range: tuple[float, float] | None,
 ) -> int:
-    """Convert MODEL (.keras, .h5 or a SavedModel folder) for targets and write one bundle."""
+    """Convert MODEL (.keras, .h5, .onnx, float .tflite or a SavedModel folder) for targets and write one bundle."""
     from converters.schemes.plan import plan_artifacts
 
     # What the command line alone tells is checked before TensorFlow is imported, which takes seconds.
     check_file(out, [SUFFIX])
     plan_artifacts(targets, schemes)
 
-    from converters.sources.load import load_source_model
+    from converters.sources.load import load_classifier
 
-    source = load_source_model(model)
+    source = load_classifier(model)
 
     # After the model, whose loading says in one line if TensorFlow and what comes with it are not installed.
     from converters.export import ExportConfig, ExportData, choose_preprocessing, export_bundle, step_count
