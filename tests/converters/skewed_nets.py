@@ -1,4 +1,4 @@
-"""A small depthwise network in the manner of MobileNetV1 that learns digits, and faults that leave its function as it is.
+"""A small depthwise network like MobileNetV1 that learns digits, and faults that leave its function as it is.
 
     from tests.converters.skewed_nets import skewed, source_of, trained_depthwise_net
 
@@ -43,7 +43,7 @@ def digits16(part: LabelledImages) -> LabelledImages:
 
 
 def build_depthwise_net() -> Any:
-    """An untrained `keras.Model`: a convolution, five pairs of depthwise and pointwise ones, BatchNorm and ReLU each."""
+    """An untrained `keras.Model`: a convolution and five pairs of depthwise and pointwise ones, all BatchNorm, ReLU."""
     import keras
 
     layers = keras.layers
