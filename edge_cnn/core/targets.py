@@ -8,6 +8,19 @@ from edge_cnn.core.errors import InputError
 
 
 @dataclass(frozen=True)
+class Memory:
+    """What of a device's memory a model may take.
+
+    Attributes:
+        flash: bytes for the file, which stays there.
+        ram: bytes for activations.
+    """
+
+    flash: int
+    ram: int
+
+
+@dataclass(frozen=True)
 class Target:
     """What a kind of device takes.
 
@@ -18,6 +31,9 @@ class Target:
         schemes: quantization schemes it runs, the default one first.
         runtimes: light runtimes that run it there, the preferred one first.
         symmetric_activations: activations are int8 with every zero point 0 (TensorRT's explicit quantization).
+        memory: of a device whose memory the file must fit; None where that does not decide.
+        compiler: of `converters.compilers.table`, which makes the file that the hardware loads; "" for none.
+        compiler_options: words for its command line.
     """
 
     name: str
@@ -26,6 +42,9 @@ class Target:
     schemes: tuple[str, ...]
     runtimes: tuple[str, ...]
     symmetric_activations: bool = False
+    memory: Memory | None = None
+    compiler: str = ""
+    compiler_options: tuple[str, ...] = ()
 
     @property
     def default_scheme(self) -> str:
