@@ -19,6 +19,7 @@ from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.bundle import Bundle, read_bundle
 from edge_cnn.core.labelled_images import LabelledImages
 from tests import exported_bundles, trained_networks
+from tests.device.small_bundles import with_few_golden
 from tests.made_once import made_once
 
 # Before anything imports TensorFlow: its C++ side reads this once.
@@ -79,6 +80,14 @@ def keras_model(keras_path: Path) -> Any:
 def bundle_path(exported: Path) -> Path:
     """A bundle with int8 and float32 for rpi5 and jetson-orin; copy it before you change it."""
     return exported / "model.edgecnn"
+
+
+@pytest.fixture(scope="session")
+def few_golden_path(bundle_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same bundle with every eighth golden sample: recording all of them takes most of a small fine-tuning."""
+    path = tmp_path_factory.mktemp("few_golden") / "model.edgecnn"
+    with_few_golden(read_bundle(bundle_path), 8).write(path)
+    return path
 
 
 @pytest.fixture(scope="session")
