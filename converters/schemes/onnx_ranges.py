@@ -7,31 +7,43 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.calibration.range_estimator import Range, RangeEstimator
 from converters.calibration.samples import Calibration
+from converters.calibration.table import new_estimator
 from converters.schemes.onnx_float32 import INPUT
+from edge_cnn.core.errors import ModelError
 
 _BATCH = 50
 
 
-def onnx_ranges_of(model: bytes, calibration: Calibration) -> dict[str, tuple[float, float]]:
+def onnx_ranges_of(model: bytes, calibration: Calibration) -> dict[str, Range]:
     """Tensor name -> (low, high) of the input and of every float32 tensor that a node writes.
 
     Args:
         model: the bytes of a float model from `convert_to_onnx_float32`.
-        calibration: samples and method.
+        calibration: samples and method; the estimators are those of `.tflite` files.
+
+    Raises:
+        InputError: no such method.
+        ModelError: an activation is NaN or infinite; its tensor is named.
     """
-    ranges: dict[str, tuple[float, float]] = {}
-    channels_first = np.ascontiguousarray(calibration.inputs.transpose(0, 3, 1, 2))
+    inputs = calibration.inputs
+    if inputs.ndim == 4:
+        inputs = np.ascontiguousarray(inputs.transpose(0, 3, 1, 2))
+    estimators: dict[str, RangeEstimator] = {}
     names, session = _session_of_all(model)
-    for start in range(0, len(channels_first), _BATCH):
-        batch = channels_first[start : start + _BATCH]
+    for start in range(0, len(inputs), _BATCH):
+        batch = inputs[start : start + _BATCH]
         values: list[NDArray[Any]] = session.run(names, {INPUT: batch})
         for name, array in [(INPUT, batch), *zip(names, values, strict=True)]:
-            if array.dtype == np.float32:
-                low, high = float(array.min()), float(array.max())
-                old = ranges.get(name, (low, high))
-                ranges[name] = (min(low, old[0]), max(high, old[1]))
-    return ranges
+            if array.dtype != np.float32:
+                continue
+            estimator = estimators.setdefault(name, new_estimator(calibration.method))
+            try:
+                estimator.update(array)
+            except ModelError as error:
+                raise ModelError(f"tensor {name!r}: {error}") from error
+    return {name: estimator.range() for name, estimator in estimators.items()}
 
 
 def _session_of_all(model: bytes) -> tuple[list[str], Any]:

@@ -8,9 +8,9 @@ from typing import Protocol
 
 from converters.calibration.samples import Calibration
 from converters.sources.source_model import SourceModel
-from edge_cnn.core.tolerance import FLOAT, HALF, HYBRID, INTEGER
 
-__all__ = ["FLOAT", "HALF", "HYBRID", "INTEGER", "Convert", "Recipe"]
+INTEGER, HYBRID, HALF, FLOAT = "integer", "hybrid", "half", "float"
+"""What computes: integers to the logits; float outputs of layers that round their inputs; float16; float32."""
 
 
 class Convert(Protocol):

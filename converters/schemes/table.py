@@ -26,6 +26,7 @@ from converters.sources.source_model import SourceModel
 from edge_cnn.core.artifact import ONNX, TFLITE
 from edge_cnn.core.errors import InputError
 from edge_cnn.core.targets import Target
+from edge_cnn.device.runtimes.scheme_support import RUNS, measured
 
 Ranges = Mapping[int, tuple[float, float]]
 
@@ -104,7 +105,7 @@ _ONNX_INT8_SYMMETRIC = Recipe(
 RECIPES: dict[tuple[str, str], Recipe] = {
     (recipe.format, recipe.scheme): recipe
     for recipe in (
-        Recipe(TFLITE, "float32", "float32", False, _tflite_float32, "as it was trained", FLOAT),
+        Recipe(TFLITE, "float32", "float32", False, _tflite_float32, "as it was trained", arithmetic=FLOAT),
         Recipe(
             TFLITE,
             "float16",
@@ -112,7 +113,7 @@ RECIPES: dict[tuple[str, str], Recipe] = {
             False,
             _uncalibrated(lambda graph, names: to_float16(graph, in_float=names)),
             "float16 constants, float32 arithmetic",
-            FLOAT,
+            arithmetic=FLOAT,
         ),
         Recipe(
             TFLITE,
@@ -130,7 +131,7 @@ RECIPES: dict[tuple[str, str], Recipe] = {
             True,
             _uncalibrated(lambda graph, names: quantize_weights_only(graph, in_float=names)),
             "int8 weights, float32 arithmetic",
-            FLOAT,
+            arithmetic=FLOAT,
         ),
         Recipe(TFLITE, "int8", "int8", True, convert_to_tflite_int8, "all in integers, a weight scale a channel"),
         Recipe(
@@ -175,8 +176,10 @@ RECIPES: dict[tuple[str, str], Recipe] = {
             _calibrated(lambda graph, ranges, names: quantize_to_int4_weights(graph, ranges, in_float=names)),
             "int8 activations, int4 weights",
         ),
-        Recipe(ONNX, "float32", "float32", False, _onnx(_onnx_float32), "as it was trained", FLOAT),
-        Recipe(ONNX, "float16", "float16", False, _onnx(_onnx_float16), "float16 inside, float32 ends", HALF),
+        Recipe(ONNX, "float32", "float32", False, _onnx(_onnx_float32), "as it was trained", arithmetic=FLOAT),
+        Recipe(
+            ONNX, "float16", "float16", False, _onnx(_onnx_float16), "float16 inside, float32 ends", arithmetic=HALF
+        ),
         Recipe(
             ONNX,
             "dynamic-int8",
@@ -221,11 +224,18 @@ _SYMMETRIC_AS_INT8 = replace(_ONNX_INT8_SYMMETRIC, scheme="int8")
 def schemes_of(target: Target) -> tuple[str, ...]:
     """What a target takes, the default scheme first.
 
-    Its row names what it is made for; a target that computes on a CPU takes the other schemes of its format too.
+    Its row names what it is made for. Where nothing but light runtimes stands between the file and the processor, it
+    takes what was measured to run in all of them, too.
     """
-    if target.symmetric_activations:
+    if target.compiler not in ("", "tflm") or target.activations != "uint8":
         return target.schemes
-    others = (scheme for format, scheme in RECIPES if format == target.format and scheme not in target.schemes)
+    others = (
+        scheme
+        for format, scheme in RECIPES
+        if format == target.format
+        and scheme not in target.schemes
+        and all(measured(format, scheme, runtime) == RUNS for runtime in target.runtimes)
+    )
     return (*target.schemes, *others)
 
 
@@ -233,9 +243,21 @@ def recipe_of(target: Target, scheme: str) -> Recipe:
     """The recipe for a target.
 
     Raises:
-        InputError: the target does not take the scheme.
+        InputError: the target does not take the scheme, or one of its runtimes refuses it or computes it wrongly.
     """
     schemes = schemes_of(target)
     if scheme not in schemes:
-        raise InputError(f"target {target.name!r} does not take scheme {scheme!r}; it takes {', '.join(schemes)}")
-    return _SYMMETRIC_AS_INT8 if scheme == "int8" and target.symmetric_activations else RECIPES[target.format, scheme]
+        raise InputError(
+            f"target {target.name!r} does not take scheme {scheme!r}{_why_not(target, scheme)}; "
+            f"it takes {', '.join(schemes)}"
+        )
+    as_int8 = scheme == "int8" and target.activations == "int8-symmetric"
+    return _SYMMETRIC_AS_INT8 if as_int8 else RECIPES[target.format, scheme]
+
+
+def _why_not(target: Target, scheme: str) -> str:
+    for runtime in target.runtimes:
+        verdict = measured(target.format, scheme, runtime)
+        if verdict not in (None, RUNS):
+            return f", which {runtime} {verdict}"
+    return ""

@@ -10,9 +10,7 @@ from converters.schemes.integer_quantizer import quantize_to_int8
 from converters.sources.source_model import SourceModel
 
 
-def convert_to_tflite_int8(
-    source: SourceModel, calibration: Calibration, in_float: Collection[str] = ()
-) -> bytes:
+def convert_to_tflite_int8(source: SourceModel, calibration: Calibration, in_float: Collection[str] = ()) -> bytes:
     """The bytes of a `.tflite` whose every operator computes in integers.
 
     Args:
