@@ -9,8 +9,8 @@ from typing import Protocol
 from converters.calibration.samples import Calibration
 from converters.sources.source_model import SourceModel
 
-INTEGER, HYBRID, HALF, FLOAT = "integer", "hybrid", "half", "float"
-"""What computes: integers to the logits; float outputs of layers that round their inputs; float16; float32."""
+INTEGER = "integer"
+"""`Recipe.arithmetic` of schemes whose logits are codes; the others are those of `edge_cnn.core.tolerance`."""
 
 
 class Convert(Protocol):

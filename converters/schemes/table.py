@@ -14,7 +14,7 @@ from converters.schemes.onnx_float16 import convert_to_onnx_float16
 from converters.schemes.onnx_float32 import convert_to_onnx_float32
 from converters.schemes.onnx_int8 import quantize_to_onnx_int8
 from converters.schemes.onnx_qoperator_int8 import quantize_to_qoperator_int8
-from converters.schemes.recipe import FLOAT, HALF, HYBRID, Convert, Recipe
+from converters.schemes.recipe import Convert, Recipe
 from converters.schemes.tflite_ends import with_float_ends, with_uint8_ends
 from converters.schemes.tflite_float32 import convert_to_tflite_float32
 from converters.schemes.tflite_float16 import to_float16
@@ -26,6 +26,7 @@ from converters.sources.source_model import SourceModel
 from edge_cnn.core.artifact import ONNX, TFLITE
 from edge_cnn.core.errors import InputError
 from edge_cnn.core.targets import Target
+from edge_cnn.core.tolerance import FLOAT, HALF, HYBRID
 from edge_cnn.device.runtimes.scheme_support import RUNS, measured
 
 Ranges = Mapping[int, tuple[float, float]]
