@@ -15,7 +15,7 @@ _HEAD = """# Quantization schemes
 
 This page is made from the code: `python -m converters.schemes.page docs/schemes.md`. The measurements in the code are
 made anew by `make schemes`, which runs `tests/benchmarks/schemes.py --write`, and by
-`python tests/benchmarks/scheme_accuracy.py --write` with EDGE_CNN_DATA set.
+`python -m tests.benchmarks.scheme_accuracy --write` with EDGE_CNN_DATA set.
 
 ```
 edge-cnn export model.keras --target linux-cpu --scheme int8 --scheme float16 --calibration digits --out model.edgecnn
@@ -38,9 +38,9 @@ else.
 
 ## Where they run
 
-Each cell was measured: the file in that runtime, in a process of its own, against LiteRT's reference kernels on the same
-file or, where there are none, against the float model. A target takes a scheme where all its runtimes run it; `export`
-says so otherwise.
+Each cell was measured: the file in that runtime, in a process of its own, against LiteRT's reference kernels on the
+same file or, where there are none, against the float model. A target takes a scheme where all its runtimes run it;
+`export` says so otherwise.
 
 """
 
@@ -53,11 +53,11 @@ wrongly.
 
 _ACCURACY = """## What they cost
 
-`python tests/benchmarks/scheme_accuracy.py`, on the MLPerf Tiny models: files in LiteRT and ONNX Runtime on x86-64, a
+`python -m tests.benchmarks.scheme_accuracy`, on the MLPerf Tiny models: files in LiteRT and ONNX Runtime on x86-64, a
 sample at a time. ResNet-8: CIFAR-10's 10,000 test images and MLPerf's 200, calibrated on the first 500 training images.
 DS-CNN: the official 1,000 keyword samples, of which every tenth calibrates, since there are no training samples beside
 them; the other 900 alone are the fair column. Autoencoder: how near outputs are to float (SQNR) on synthetic spectra.
-Ranges are min-max.
+Ranges are min-max, or what the row names (`--calibration-method`).
 """
 
 

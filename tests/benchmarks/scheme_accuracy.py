@@ -2,10 +2,11 @@
 
     scheme_accuracy.py [--write] [--only SCHEME] [MODEL ...]
 
-Takes models and data from EDGE_CNN_DATA. ResNet-8 is calibrated on the first 500 CIFAR-10 training images. For the DS-CNN
-there are no training samples here, so every tenth of the official 1,000 calibrates, and the other 900 are told as well;
-its published "float32" file holds int8 weights, which are widened first. The autoencoder gets synthetic inputs, so its row
-says how near the schemes are to float and nothing of anomalies. Files run in LiteRT and ONNX Runtime, a sample at a time.
+Takes models and data from EDGE_CNN_DATA. ResNet-8 is calibrated on the first 500 CIFAR-10 training images. For the
+DS-CNN there are no training samples here, so every tenth of the official 1,000 calibrates, and the other 900 are told
+as well; its published "float32" file holds int8 weights, which are widened first. The autoencoder gets synthetic
+inputs, so its rows say how near the schemes are to float and nothing of anomalies. Files run in LiteRT and ONNX
+Runtime, a sample at a time.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ def measure(name: str, only: str | None = None) -> dict[tuple[str, str], dict[st
                 else:
                     row[part] = float(np.mean(found.argmax(axis=-1).reshape(-1) == labels))
         except EdgeCnnError as error:
-            row = {"error": str(error)}
+            row = {"error": str(error)[:80]}
         results[key[0], title] = row
         sys.stderr.write(f"{name} {key[0]}/{title}: {row}\n")
     return results
@@ -149,7 +150,7 @@ def main() -> int:
         text = '"""What `tests/benchmarks/scheme_accuracy.py --write` measured on the MLPerf Tiny models."""\n\n'
         text += "from __future__ import annotations\n\nfrom typing import Any\n\n"
         text += f"ACCURACY: dict[str, dict[tuple[str, str], dict[str, Any]]] = {results!r}\n"
-        text += '"""Model -> (format, scheme) -> "bytes", and by part a share of right answers, or SQNR in dB against float."""\n'
+        text += '"""Model -> (format, scheme) -> "bytes", and by part a share of right answers or SQNR in dB."""\n'
         RESULTS.write_text(text)
         subprocess.run([sys.executable, "-m", "ruff", "format", "--quiet", str(RESULTS)], check=True)
     return 0

@@ -23,9 +23,9 @@ INTEGER = ("int8", "int8-uint8io", "int8-per-tensor", "int16x8", "int4-weights")
 
 
 def test_every_scheme_was_measured_in_every_runtime_of_its_format():
-    for format, scheme in RECIPES:
-        wanted = {"litert", "litert-ref", "tflite-runtime", "tflm"} if format == TFLITE else {"onnxruntime"}
-        assert wanted <= set(RESULTS[format, scheme])
+    for kind, scheme in RECIPES:
+        wanted = {"litert", "litert-ref", "tflite-runtime", "tflm"} if kind == TFLITE else {"onnxruntime"}
+        assert wanted <= set(RESULTS[kind, scheme])
 
 
 def test_a_release_that_was_not_measured_says_nothing():
@@ -35,7 +35,7 @@ def test_a_release_that_was_not_measured_says_nothing():
 
 
 def test_export_refuses_what_a_runtime_of_the_target_computes_wrongly():
-    with pytest.raises(InputError, match="'int8-weights', which tflm known wrong.*; it takes int8"):
+    with pytest.raises(InputError, match=r"'int8-weights', which tflm known wrong.*; it takes int8"):
         recipe_of(find_target("cortex-m4"), "int8-weights")
     assert "int16x8" in schemes_of(find_target("cortex-m4"))
     assert "int8-weights" in schemes_of(find_target("linux-cpu"))
