@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +79,7 @@ def command(
     for target, word in compiler_options:
         words[target] = (*words.get(target, ()), word)
     compile_config = CompileConfig(compiling, accelerator_only, words)
-    check_compiling(targets, out, compile_config)
+    to_compile = check_compiling(targets, out, compile_config)
 
     from converters.sources.load import load_source_model
 
@@ -122,7 +123,7 @@ def command(
             preprocessing=preprocessing,
             on_progress=on_progress,
         )
-    with console.steps("compiling") as on_step:
+    with console.steps("compiling") if to_compile else nullcontext(lambda *_: None) as on_step:
         written = write_export(bundle, out, compile_config, on_step)
     for note in written.notes:
         console.note(note)
