@@ -14,6 +14,8 @@ from typing import Any
 import flatbuffers
 import numpy as np
 
+from converters.float_graph.packing import pack
+from converters.metadata.tflite_signature import sign
 from edge_cnn.core.npz import stored_member
 from edge_cnn.core.preprocessing import Preprocessing
 
@@ -27,14 +29,11 @@ _NORMALIZATION_OPTIONS = 1
 _TENSOR_AXIS_LABELS = 2
 _RGB, _GRAYSCALE = 1, 2
 
-_BUFFER_ALIGNMENT = 16
-"""`force_align: 16` in the TFLite schema: kernels read weights from the file in place, some with aligned loads."""
-
 
 def add_tflite_metadata(
     model: bytes, *, name: str, labels: Sequence[str], preprocessing: Preprocessing, producer: str
 ) -> bytes:
-    """A copy of `model` with metadata.
+    """A copy of `model` with metadata, and with the signature `serving_default` from "input" to "scores".
 
     Args:
         model: the bytes of a `.tflite` with one input, an image, and one output, a score a class.
@@ -52,32 +51,13 @@ def add_tflite_metadata(
     entry.name, entry.buffer = METADATA_NAME, len(tree.buffers)
     tree.buffers.append(buffer)
     tree.metadata = [*(tree.metadata or []), entry]
-    builder = AlignedBuilder(len(model) + 4096)
-    builder.Finish(tree.Pack(builder), b"TFL3")
-    archive = io.BytesIO(bytes(builder.Output()))
+    sign(tree)
+    archive = io.BytesIO(pack(tree))
     with zipfile.ZipFile(archive, "a", zipfile.ZIP_STORED) as members:
         # One line a label, so a line break inside one would shift all that follow.
         lines = (" ".join(label.splitlines()) for label in labels)
         members.writestr(stored_member(LABELS_FILE), "\n".join(lines) + "\n")
     return archive.getvalue()
-
-
-class AlignedBuilder(flatbuffers.Builder):
-    """A builder that aligns byte vectors as the TFLite schema asks; the generated Python code does not."""
-
-    def CreateNumpyVector(self, x: Any) -> int:  # noqa: N802  # the name is flatbuffers'
-        """Write a numpy vector, bytes at a multiple of 16."""
-        if x.dtype != np.uint8:
-            return super().CreateNumpyVector(x)
-        return self.CreateByteVector(x.tobytes())
-
-    def CreateByteVector(self, x: bytes) -> int:  # noqa: N802  # the name is flatbuffers'
-        """Write bytes at a multiple of 16."""
-        self.StartVector(1, len(x), _BUFFER_ALIGNMENT)
-        start = self.head - len(x)
-        self.head = start
-        self.Bytes[start : start + len(x)] = x
-        return self.EndVector()
 
 
 def _metadata(name: str, preprocessing: Preprocessing, producer: str) -> bytes:

@@ -14,6 +14,7 @@ from edge_cnn.cli.output_path import check_file
 from edge_cnn.core.bundle import SUFFIX, Bundle
 
 if TYPE_CHECKING:
+    from converters.calibration.audit import CalibrationAudit
     from converters.compilers.export_step import CompiledArtifact, WrittenExport
     from converters.export import Progress
 
@@ -32,6 +33,13 @@ if TYPE_CHECKING:
     help="Exit 1 and write nothing when an int8 file loses more than this share of accuracy.",
 )
 @click.option("--calibration-samples", type=click.IntRange(1), default=500, show_default=True)
+@click.option(
+    "--calibration-method",
+    type=click.Choice(["min-max", "percentile", "mse", "entropy"]),
+    default="min-max",
+    show_default=True,
+    help="How samples set the ranges of int8 files.",
+)
 @click.option("--golden", type=click.IntRange(1), default=256, show_default=True, help="Test samples in the bundle.")
 @click.option(
     "--compile/--no-compile",
@@ -59,13 +67,14 @@ def command(
     schemes: tuple[str, ...],
     max_drop: float | None,
     calibration_samples: int,
+    calibration_method: str,
     golden: int,
     compiling: bool | None,
     accelerator_only: bool,
     compiler_options: tuple[tuple[str, str], ...],
     input_range: tuple[float, float] | None,
 ) -> int:
-    """Convert MODEL (.keras, .h5 or a SavedModel folder) for targets and write one bundle.
+    """Convert MODEL (.keras, .h5, .onnx, float .tflite or a SavedModel folder) for targets and write one bundle.
 
     What the compiler of a target makes of it goes into the folder NAME.TARGET beside the bundle.
     """
@@ -81,9 +90,9 @@ def command(
     compile_config = CompileConfig(compiling, accelerator_only, words)
     to_compile = check_compiling(targets, out, compile_config)
 
-    from converters.sources.load import load_source_model
+    from converters.sources.load import load_classifier
 
-    source = load_source_model(model)
+    source = load_classifier(model)
 
     # After the model, whose loading says in one line if TensorFlow and what comes with it are not installed.
     from converters.export import ExportConfig, ExportData, choose_preprocessing, export_bundle, step_count
@@ -104,6 +113,7 @@ def command(
         schemes,
         console.seed,
         calibration_samples=calibration_samples,
+        calibration_method=calibration_method,
         golden_samples=golden,
         max_drop=max_drop,
     )
@@ -116,12 +126,17 @@ def command(
         def on_progress(progress: Progress) -> None:
             update(progress.done, progress.step)
 
+        def on_audit(audit: CalibrationAudit) -> None:
+            for remark in audit.remarks:
+                console.note(remark)
+
         bundle = export_bundle(
             source,
             ExportData(dataset.train, dataset.test, provenance),
             config,
             preprocessing=preprocessing,
             on_progress=on_progress,
+            on_audit=on_audit,
         )
     with console.steps("compiling") if to_compile else nullcontext(lambda *_: None) as on_step:
         written = write_export(bundle, out, compile_config, on_step)
@@ -147,6 +162,7 @@ def _document(bundle: Bundle, out: Path) -> dict[str, Any]:
         "out": str(out),
         "bytes": out.stat().st_size,
         "host_accuracy": bundle.manifest.host_accuracy,
+        "calibration": bundle.manifest.provenance["calibration"],
         "artifacts": [
             {
                 "name": entry.name,
