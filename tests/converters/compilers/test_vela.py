@@ -183,8 +183,9 @@ def check_all_on_the_accelerator(artifact: Artifact, folder: Path, accelerator: 
     assert len(model.subgraphs[0].operators) == 1
     assert report.accelerator.lower().replace("_", "-") == accelerator
     assert report.operators == len(read_tflite(artifact).main.operators)
-    # Softmax and pooling are a per cent of it at most; a cycle does what the name of the accelerator tells, or less.
-    assert multiplications(artifact) == pytest.approx(report.macs, rel=0.02 if "model" in artifact.name else 0.07)
+    # Vela adds those of softmax and pooling, and counts some less where a U85 packs a layer of one channel.
+    assert multiplications(artifact) == pytest.approx(report.macs, rel=0.07)
+    # A cycle does what the name of the accelerator tells, or less.
     assert report.cycles["npu"] * ACCELERATORS[accelerator] >= multiplications(artifact)
     assert report.cycles["total"] >= report.cycles["npu"]
     before, after = read_tflite(artifact), read_tflite(Artifact("made", "tflite", data))
