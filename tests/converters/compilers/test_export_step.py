@@ -210,6 +210,16 @@ def test_files_of_the_users_own_are_never_replaced(made: Bundle, tmp_path: Path,
     assert names(tmp_path) == before
 
 
+def test_a_folder_that_cannot_be_looked_at_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(folder: Path) -> Any:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    (tmp_path / "m.chip-b").mkdir()
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(InputError, match=r"cannot look into .*m\.chip-b: Permission denied; give another --out"):
+        check_compiling(["chip-b"], tmp_path / "m.edgecnn", CompileConfig())
+
+
 def test_an_empty_folder_is_nobodys(made: Bundle, tmp_path: Path) -> None:
     (tmp_path / "m.chip-b").mkdir()
     write_export(made, tmp_path / "m.edgecnn", CompileConfig(), no_step)

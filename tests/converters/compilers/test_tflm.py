@@ -171,6 +171,21 @@ def test_sixteen_bytes_less_than_the_arena_are_too_few_for_mlperf_tinys_networks
 
 
 @with_tflm
+@needs_mlperf
+def test_what_tflite_micro_adds_up_is_too_little_for_a_small_network(tmp_path: Path) -> None:
+    """Why the arena is searched for."""
+    artifact = read_artifact(MLPERF / "ad01_int8.tflite")
+    device = TFLM.parse("tflm", "", 60.0)
+    try:
+        summed_up = device.open(artifact, "tflm").kernels().arena_bytes
+    finally:
+        device.close()
+    assert summed_up is not None
+    assert not runs(artifact, summed_up, tmp_path)
+    assert measure_arena(artifact, no_step).arena_bytes > summed_up
+
+
+@with_tflm
 def test_sixteen_bytes_less_than_the_arena_are_too_few_for_an_export(int8: Artifact, tmp_path: Path) -> None:
     from edge_cnn.device.tflite.file import read_tflite
 
