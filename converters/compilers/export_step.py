@@ -86,6 +86,7 @@ def check_compiling(targets: Sequence[str], out: Path, config: CompileConfig) ->
     Raises:
         InputError: an unknown target, nothing to compile for where it is demanded, options for none of the targets, or
             files of the user's own where a compiler's files would go.
+        CompilerMissingError: compiling is demanded, and a compiler is not there and cannot be made ready.
     """
     compiling = [find_target(name).name for name in targets if find_target(name).compiler]
     if config.wanted and not compiling:
@@ -100,6 +101,8 @@ def check_compiling(targets: Sequence[str], out: Path, config: CompileConfig) ->
         return ()
     for name in compiling:
         check_replaceable(compiled_folder(out, name))
+        if config.wanted:
+            COMPILERS[find_target(name).compiler].check()
     return tuple(compiling)
 
 

@@ -192,7 +192,7 @@ def test_a_bad_model_is_one_line(
     for model, message in (
         (tmp_path / "gone.keras", "no model at "),
         (truncated, "is not a whole .keras file (5000 bytes)"),
-        (foreign, "is not a model that export reads; give a .keras or .h5 file or a SavedModel folder"),
+        (foreign, "x.tflite is not a TFLite file: the mark TFL3 is missing"),
         (tmp_path, "is a folder without saved_model.pb"),
     ):
         assert export(model=model) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import platform
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,6 +45,10 @@ class Played:
 
     error: BaseException | None = None
     report: PlayedReport = PlayedReport()
+
+    def check(self) -> None:
+        if isinstance(self.error, CompilerMissingError):
+            raise self.error
 
     def compile(self, artifact: Artifact, target: Target, folder: Path, on_step: Callable[..., Any]) -> Compiled:
         on_step(0, 1, "making ready")
@@ -239,6 +244,26 @@ def test_what_a_killed_export_left_is_removed_and_a_living_one_is_spared(made: B
         os.close(handle)
     assert not dead.exists()
     assert names(living) == ["file"]
+
+
+def test_a_compiler_that_is_demanded_and_missing_is_told_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fails(monkeypatch, CompilerMissingError("chipc is not on PATH; install it"))
+    check_compiling(["chip-b"], tmp_path / "m.edgecnn", CompileConfig())
+    with pytest.raises(CompilerMissingError, match="chipc is not on PATH"):
+        check_compiling(["chip-b"], tmp_path / "m.edgecnn", CompileConfig(True))
+
+
+@pytest.mark.parametrize("name", ["vela", "tflm"])
+def test_an_environment_without_wheels_is_missing_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("EDGE_CNN_CACHE", str(tmp_path))
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    with pytest.raises(CompilerMissingError, match=r"cannot be made ready: there are no wheels for .* on riscv64; "):
+        COMPILERS[name].check()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_only_targets_with_a_compiler_are_compiled_for(tmp_path: Path) -> None:
