@@ -17,6 +17,11 @@ from edge_cnn.core.errors import ModelError
 FIXED: dict[str, Range] = {"SOFTMAX": (0.0, 1.0), "LOGISTIC": (0.0, 1.0), "TANH": (-1.0, 1.0)}
 """Outputs whose range the function itself sets (TFLite 8-bit quantization specification)."""
 
+RANGE_OF_INPUT = frozenset({"PAD", "MAX_POOL_2D", "RESHAPE"})
+"""Operators that copy values, whose output must have the codes of its input (the same specification). The zeros of a
+PAD would move a percentile, and the maxima of a pooling the best threshold.
+"""
+
 _GROUP = 8
 """Samples that an estimator sees at once: its own cost is a batch's, and memory stays that of a few samples."""
 
@@ -60,8 +65,7 @@ def ranges_from(graph: FloatGraph, estimators: Mapping[int, RangeEstimator]) -> 
     """What the estimators say, and the ranges that need none."""
     ranges = {index: estimator.range() for index, estimator in estimators.items()} | _fixed_ranges(graph)
     for operator in graph.operators:
-        # Its zeros are no activations, and would move a percentile; its codes must be its input's.
-        if operator.op == "PAD" and operator.inputs[0] in ranges:
+        if operator.op in RANGE_OF_INPUT and operator.inputs[0] in ranges:
             ranges[operator.outputs[0]] = ranges[operator.inputs[0]]
     return {index: ranges[index] for index in graph.activations}
 
