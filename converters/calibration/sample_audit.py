@@ -133,7 +133,7 @@ def audit_samples(
     if noise.is_noise:
         raise DataError(
             f"the calibration images look random: neighbouring pixels correlate by {noise.correlation:.2f}, those of "
-            "real images by 0.4 to 1; ranges of noise ruin int8 accuracy, so give real data"
+            "real images by 0.4 to 1, so their ranges say nothing of real ones; give real data"
         )
     counts = None
     if calibration.labels is not None and class_names:
