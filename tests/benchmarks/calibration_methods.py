@@ -77,7 +77,7 @@ def draw(graph: FloatGraph, inputs: np.ndarray, path: Path) -> None:
     histogram = StreamingHistogram(256)
     for values in activations(graph, inputs, [tensor]):
         histogram.update(values[tensor])
-    figure, axes = plt.subplots(figsize=(8, 3.6), layout="constrained")
+    figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
     axes.stairs(histogram.counts, histogram.edges, fill=True, color="#c9d3df")
     axes.set(yscale="log", xlabel="value", ylabel="activations", xlim=(1.05 * histogram.low, 1.05 * histogram.high))
     for method, colour, top in zip(
@@ -87,7 +87,7 @@ def draw(graph: FloatGraph, inputs: np.ndarray, path: Path) -> None:
         label = f"{method}: {low:.1f} to {high:.1f}, step {(high - low) / 255:.3f}"
         for end in (low, high):
             axes.axvline(end, ymax=top, color=colour, label=label if end == low else None)
-    axes.legend(frameon=False, loc="upper left", fontsize="small")
+    figure.legend(frameon=False, loc="outside lower center", ncols=2, fontsize="small")
     axes.set_title(f"Inputs of ResNet-8's first addition, {len(inputs)} CIFAR-10 images", fontsize="medium")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=110)
