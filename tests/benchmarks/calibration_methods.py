@@ -1,7 +1,8 @@
 """What the method and the number of calibration samples do to int8 accuracy: the tables of docs/calibration.md.
 
 The MLPerf Tiny ResNet-8 (float .tflite) is calibrated with the first 500 CIFAR-10 training images by each method and
-quantized per channel and per tensor; both files, and the float one, answer the 10,000 test images. Then min-max and
+quantized per channel and per tensor; both files, and the float one, answer the 10,000 test images. "against min-max" is
+how many answers became right and how many wrong, with McNemar's exact test. Then min-max and
 percentile with fewer images, and with what the audit refuses. `--picture FILE.png` draws instead where the methods put
 the ends of one activation.
 """
@@ -27,6 +28,7 @@ from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.preprocessing import input_range
 from edge_cnn.device.model_input import to_model_input
 from edge_cnn.device.runtimes.table import open_runtime
+from edge_cnn.verify.mcnemar import mcnemar_p_value
 
 CALIBRATION, FIRST, BATCH = 500, 2000, 250
 PREPROCESSING = input_range(0, 255, (32, 32, 3))
@@ -60,6 +62,12 @@ def write_table(rows: list[list[str]]) -> None:
     for number, cells in enumerate(rows):
         sys.stdout.write("| " + " | ".join(cells) + " |\n" + ("|---" * len(cells) + "|\n" if number == 0 else ""))
     sys.stdout.write("\n")
+
+
+def against(before: np.ndarray, after: np.ndarray) -> str:
+    """Answers that became right and wrong, bool (n,) both, and the chance of as uneven a change by chance."""
+    won, lost = int(np.sum(after & ~before)), int(np.sum(before & ~after))
+    return f"+{won} -{lost}, p = {mcnemar_p_value(lost, won):.2g}"
 
 
 def percent(right: np.ndarray) -> str:
@@ -110,10 +118,13 @@ def main() -> int:
     def measured(calibration: Calibration, *, per_channel: bool = True) -> np.ndarray:
         return answers(quantize_to_int8(graph, ranges_of(graph, calibration), per_channel=per_channel), test)
 
-    rows = [["ranges by", "weights", "first 2,000", "all 10,000", "other answers than float", "time"]]
-    rows.append(["float32", "", percent(right[:FIRST]), percent(right), "0", ""])
+    rows = [
+        ["ranges by", "weights", "first 2,000", "all 10,000", "other answers than float", "against min-max", "time"]
+    ]
+    rows.append(["float32", "", percent(right[:FIRST]), percent(right), "0", "", ""])
     unit = 0.0
     for per_channel in (True, False):
+        first = None
         for method in ESTIMATORS:
             began = time.process_time()
             ranges_of(graph, Calibration(inputs, method))
@@ -122,12 +133,18 @@ def main() -> int:
             found = measured(Calibration(inputs, method), per_channel=per_channel)
             right = found == labels
             kind = "per channel" if per_channel else "per tensor"
-            figures = [percent(right[:FIRST]), percent(right), str(np.sum(found != of_float)), f"{spent / unit:.1f}"]
-            rows.append([method, kind, *figures])
+            change = "" if first is None else against(first, right)
+            first = right if first is None else first
+            figures = [percent(right[:FIRST]), percent(right), str(np.sum(found != of_float)), change]
+            rows.append([method, kind, *figures, f"{spent / unit:.1f}"])
     write_table(rows)
 
     rows = [["calibrated with", "min-max", "percentile"]]
-    inputs_by_name = {f"{count} images": inputs[:count] for count in (1, 5, 20, 50, 100, 200, 500)} | noise_like(inputs)
+    inputs_by_name = (
+        {"1 image": inputs[:1]}
+        | {f"{count} images": inputs[:count] for count in (5, 20, 50, 100, 200, 500)}
+        | noise_like(inputs)
+    )
     for name, some in inputs_by_name.items():
         pair = [percent(measured(Calibration(some, method)) == labels) for method in ("min-max", "percentile")]
         rows.append([name, *pair])
