@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from converters.calibration.range_estimator import Range, RangeEstimator
-from converters.calibration.ranges import grouped, new_estimators, ranges_from, see
+from converters.calibration.range_estimator import Range
+from converters.calibration.ranges import grouped, new_estimators, ranges_from, remember, see
 from converters.calibration.samples import Calibration
 from converters.float_graph.float_graph import FloatGraph
 
@@ -87,22 +87,23 @@ def audit_ranges(graph: FloatGraph, calibration: Calibration) -> RangeAudit:
     growth = {
         graph.tensors[index].name: _moved(of_half[index], estimator.range()) for index, estimator in estimators.items()
     }
+    ranges = ranges_from(graph, estimators)
+    remember(graph, calibration, ranges)
     held_out = 0 if calibration.held_out is None else len(calibration.held_out)
-    return RangeAudit(len(calibration), growth, held_out, _saturation(graph, calibration, estimators))
+    return RangeAudit(len(calibration), growth, held_out, _saturation(graph, calibration, ranges))
 
 
-def _saturation(graph: FloatGraph, calibration: Calibration, estimators: dict[int, RangeEstimator]) -> dict[str, float]:
+def _saturation(graph: FloatGraph, calibration: Calibration, ranges: dict[int, Range]) -> dict[str, float]:
     if calibration.held_out is None or not len(calibration.held_out):
         return {}
-    ranges = ranges_from(graph, estimators)
-    outside, seen = dict.fromkeys(estimators, 0), dict.fromkeys(estimators, 0)
-    for values in grouped(graph, calibration.held_out, tuple(estimators)):
+    outside, seen = dict.fromkeys(ranges, 0), dict.fromkeys(ranges, 0)
+    for values in grouped(graph, calibration.held_out, tuple(ranges)):
         for index, array in values.items():
             low, high = np.float32(ranges[index][0]), np.float32(ranges[index][1])
             if array.min() < low or array.max() > high:
                 outside[index] += int(np.count_nonzero((array < low) | (array > high)))
             seen[index] += array.size
-    return {graph.tensors[index].name: outside[index] / seen[index] for index in estimators}
+    return {graph.tensors[index].name: outside[index] / seen[index] for index in ranges}
 
 
 def _moved(before: Range, after: Range) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
@@ -25,6 +26,10 @@ PAD would move a percentile, and the maxima of a pooling the best threshold.
 _GROUP = 8
 """Samples that an estimator sees at once: its own cost is a batch's, and memory stays that of a few samples."""
 
+_MEASURED: weakref.WeakKeyDictionary[FloatGraph, tuple[weakref.ref[Calibration], dict[int, Range]]] = (
+    weakref.WeakKeyDictionary()
+)
+
 
 def ranges_of(
     graph: FloatGraph, calibration: Calibration, on_progress: Callable[[int, int], None] | None = None
@@ -36,7 +41,7 @@ def ranges_of(
     Args:
         graph: float32, of one input.
         calibration: its inputs and its method.
-        on_progress: told how many samples of how many are done.
+        on_progress: told how many samples of how many are done; not told where the ranges are known already.
 
     Returns:
         Tensor index -> (low, high), low <= 0 <= high.
@@ -45,6 +50,9 @@ def ranges_of(
         InputError: no such method.
         ModelError: an activation is NaN or infinite; its tensor is named.
     """
+    known = _MEASURED.get(graph)
+    if known is not None and known[0]() is calibration:
+        return dict(known[1])
     estimators = new_estimators(graph, calibration.method)
     done = 0
     for values in grouped(graph, calibration.inputs, tuple(estimators)):
@@ -52,7 +60,14 @@ def ranges_of(
         done = min(done + _GROUP, len(calibration))
         if on_progress is not None:
             on_progress(done, len(calibration))
-    return ranges_from(graph, estimators)
+    ranges = ranges_from(graph, estimators)
+    remember(graph, calibration, ranges)
+    return ranges
+
+
+def remember(graph: FloatGraph, calibration: Calibration, ranges: dict[int, Range]) -> None:
+    """Keep the ranges while both objects live: the audit and each scheme of an export ask for the same ones."""
+    _MEASURED[graph] = (weakref.ref(calibration), dict(ranges))
 
 
 def new_estimators(graph: FloatGraph, method: str) -> dict[int, RangeEstimator]:

@@ -73,6 +73,19 @@ def test_the_quantizer_takes_the_ranges_as_they_are(graph: FloatGraph, inputs: n
     assert output["quantization"] == (1 / 256, -128)  # of Softmax, whatever range was written
 
 
+def test_ranges_are_measured_once_for_the_same_samples_and_anew_for_others(
+    graph: FloatGraph, inputs: np.ndarray
+) -> None:
+    calibration, seen = Calibration(inputs), list[int]()
+    first = ranges_of(graph, calibration, lambda done, _: seen.append(done))
+    asked = len(seen)
+    assert ranges_of(graph, calibration, lambda done, _: seen.append(done)) == first
+    assert len(seen) == asked > 0
+    assert ranges_of(graph, Calibration(2 * inputs)) != first
+    assert ranges_of(graph, Calibration(inputs, "entropy")) != first
+    assert ranges_of(graph, calibration) == first
+
+
 def test_progress_ends_with_all_samples(graph: FloatGraph, inputs: np.ndarray) -> None:
     seen: list[tuple[int, int]] = []
     ranges_of(graph, Calibration(inputs), lambda done, total: seen.append((done, total)))
