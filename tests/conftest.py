@@ -140,6 +140,28 @@ def resnet8(resnet8_folder: Path) -> Bundle:
     return read_bundle(resnet8_folder / "model.edgecnn")
 
 
+@pytest.fixture(scope="session")
+def coloured_split(digits_split: tuple[LabelledImages, LabelledImages]) -> tuple[LabelledImages, LabelledImages]:
+    """What the ResNet-8 of `resnet8_folder` learned from, and was measured with: digits as 32x32 colour images."""
+    train, test = digits_split
+    return trained_networks.coloured(train, 1), trained_networks.coloured(test.select(slice(300)), 2)
+
+
+@pytest.fixture(scope="session")
+def depthwise_graph(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The `FloatGraph` of a depthwise network that knows the digits at 16x16 (tests/converters/skewed_nets.py)."""
+    from converters.float_graph.float_graph import FloatGraph
+    from tests.converters import skewed_nets
+
+    train_part = request.getfixturevalue("digits_split")[0]
+
+    def make(made: Path) -> None:
+        (made / "model.tflite").write_bytes(skewed_nets.trained_depthwise_net(train_part).data)
+
+    folder = made_once(request, tmp_path_factory, "depthwise", skewed_nets.__name__, make)
+    return FloatGraph((folder / "model.tflite").read_bytes())
+
+
 def _exported(
     request: pytest.FixtureRequest,
     factory: pytest.TempPathFactory,

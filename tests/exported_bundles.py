@@ -25,7 +25,7 @@ def export_lenet_of_eight_digits(folder: Path) -> None:
 def export_resnet8(folder: Path) -> None:
     """Write model.edgecnn and dropped.edgecnn: int8 .tflite for rpi5, QDQ .onnx with uint8 activations for CPUs."""
     from converters.export import ExportConfig, ExportData, export_bundle
-    from converters.model_loading import load_source_model
+    from converters.sources.load import load_source_model
     from edge_cnn.core.preprocessing import input_range
     from edge_cnn.host.datasets import load_dataset
 
@@ -42,7 +42,7 @@ def export_resnet8(folder: Path) -> None:
 
 def _export_lenet(folder: Path, parts: Sequence[LabelledImages]) -> None:
     from converters.export import ExportConfig, ExportData, export_bundle
-    from converters.model_loading import load_source_model
+    from converters.sources.load import load_source_model
 
     source = load_source_model(folder / "model.keras")
     assert source.preprocessing is not None

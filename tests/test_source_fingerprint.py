@@ -45,7 +45,7 @@ def test_the_fingerprint_changes_with_its_sources_and_with_no_other_file(project
 
 def test_all_that_an_export_has_imported_in_a_process_of_its_own_is_among_its_sources():
     code = "import json, sys, {}\nprint(json.dumps([getattr(m, '__file__', None) for m in sys.modules.values()]))"
-    modules = "converters.export, converters.model_loading, edge_cnn.host.training, tests.exported_bundles"
+    modules = "converters.export, converters.sources.load, edge_cnn.host.training, tests.exported_bundles"
     done = subprocess.run(
         [sys.executable, "-c", code.format(modules)], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from converters.constraints import constraints_of
+from converters.constraints.table import constraints_of
 from edge_cnn.cli.console import Console, common_options, table
 from edge_cnn.core.targets import TARGETS
 

@@ -86,7 +86,7 @@ def walk(
         CheckFailedError: a step on the device failed.
     """
     from converters.export import ExportConfig, ExportData, export_bundle
-    from converters.model_loading import source_of_keras
+    from converters.sources.keras_file import source_of_keras
     from edge_cnn.host.datasets import load_dataset
     from edge_cnn.host.training import TrainConfig, train
 

@@ -121,9 +121,9 @@ def test_ctrl_c_leaves_nothing(
 def test_bad_usage_is_one_line_and_needs_no_tensorflow(
     export: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import converters.model_loading
+    import converters.sources.load
 
-    monkeypatch.setattr(converters.model_loading, "load_source_model", lambda _: 1 / 0)
+    monkeypatch.setattr(converters.sources.load, "load_source_model", lambda _: 1 / 0)
     for arguments, options, message in (
         (["--target", "rpi6"], {}, "unknown target 'rpi6'; known: rpi-zero2, rpi4"),
         (["--scheme", "int4"], {}, "target 'rpi5' does not take scheme 'int4'; it takes int8, float32"),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from converters.class_order import in_model_order
+from converters.sources.class_order import in_model_order
 from edge_cnn.core.errors import DataError
 from edge_cnn.core.labelled_images import LabelledImages
 

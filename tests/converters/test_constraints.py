@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converters.constraints import CONSTRAINTS, constraints_of, violations
+from converters.constraints.table import CONSTRAINTS, constraints_of, violations
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.targets import TARGETS, find_target
 

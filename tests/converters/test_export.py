@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converters import export, recipes
+from converters import export
 from converters.export import (
     ExportConfig,
     ExportData,
@@ -21,7 +21,10 @@ from converters.export import (
     export_bundle,
     step_count,
 )
-from converters.model_loading import SourceModel, load_source_model, source_of_keras
+from converters.schemes import table
+from converters.sources.keras_file import source_of_keras
+from converters.sources.load import load_source_model
+from converters.sources.source_model import SourceModel
 from edge_cnn.core.bundle import Bundle, read_bundle
 from edge_cnn.core.errors import AccuracyDropError, ConstraintError, DataError, InputError
 from edge_cnn.core.labelled_images import LabelledImages
@@ -37,12 +40,12 @@ CLASSES = ("ant", "bee", "cat", "dog")
 
 
 def tiny_data() -> ExportData:
-    """Noise, grey in the training part, so that the parts can be told apart in what an export stores."""
+    """Random blocks, grey in the training part, so that the parts can be told apart in what an export stores."""
     rng = np.random.default_rng(5)
 
     def part(count: int, darkest: int, brightest: int) -> LabelledImages:
-        images = rng.integers(darkest, brightest + 1, (count, 12, 10, 3), dtype=np.uint8)
-        return LabelledImages(images, rng.integers(0, 4, count), CLASSES)
+        blocks = rng.integers(darkest, brightest + 1, (count, 4, 5, 3), dtype=np.uint8)
+        return LabelledImages(blocks.repeat(3, axis=1).repeat(2, axis=2), rng.integers(0, 4, count), CLASSES)
 
     return ExportData(part(160, 100, 200), part(40, 0, 255), {"name": "noise"})
 
@@ -311,7 +314,7 @@ def test_float_files_are_not_held_to_the_drop(
 def test_a_file_that_breaks_a_rule_of_its_target_is_not_exported(
     source: SourceModel, data: ExportData, preprocessing: Preprocessing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recipes, "_ONNX_INT8_SYMMETRIC", recipes._RECIPES["onnx", "int8"])
+    monkeypatch.setattr(table, "_ONNX_INT8_SYMMETRIC", table._RECIPES["onnx", "int8"])
     config = replace(CONFIG, targets=("jetson-orin",), schemes=("int8",))
     with pytest.raises(ConstraintError, match=r"model\.onnx: Quantization is symmetric int8.* of type uint8"):
         export_bundle(source, data, config, preprocessing=preprocessing)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converters.model_loading import load_source_model
+from converters.sources.load import load_source_model
 from edge_cnn.core.errors import ModelError
 from edge_cnn.core.preprocessing import Preprocessing
 

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converters.calibration import Calibration
-from converters.keras_to_onnx import convert_to_onnx_float32
-from converters.model_loading import SourceModel, load_source_model
-from converters.onnx_int8_qdq import quantize_to_onnx_int8
-from converters.onnx_metadata import add_onnx_metadata
+from converters.calibration.samples import Calibration
+from converters.metadata.onnx_metadata import add_onnx_metadata
+from converters.schemes.onnx_float32 import convert_to_onnx_float32
+from converters.schemes.onnx_int8 import quantize_to_onnx_int8
+from converters.sources.load import load_source_model
+from converters.sources.source_model import SourceModel
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.device.runtimes.table import open_runtime

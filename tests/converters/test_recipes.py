@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from converters.recipes import plan_artifacts
+from converters.schemes.plan import plan_artifacts
 from edge_cnn.core.bundle import is_artifact_name
 from edge_cnn.core.errors import InputError
 from edge_cnn.core.targets import TARGETS

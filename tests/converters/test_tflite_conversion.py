@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converters.calibration import Calibration
-from converters.keras_to_tflite_float32 import convert_to_tflite_float32
-from converters.keras_to_tflite_int8 import convert_to_tflite_int8
-from converters.model_loading import SourceModel, load_source_model
+from converters.calibration.samples import Calibration
+from converters.schemes.tflite_float32 import convert_to_tflite_float32
+from converters.schemes.tflite_int8 import convert_to_tflite_int8
+from converters.sources.load import load_source_model
+from converters.sources.source_model import SourceModel
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.quantization import dequantize, quantize
 from edge_cnn.device.runtimes.table import open_runtime

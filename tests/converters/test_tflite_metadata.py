@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converters.tflite_metadata import add_tflite_metadata
+from converters.metadata.tflite_metadata import add_tflite_metadata
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.device.runtimes.table import open_runtime
@@ -157,3 +157,11 @@ def test_the_device_reads_it_back(described: bytes) -> None:
     labels, normalization = read_tflite_metadata(Artifact("tiny.tflite", "tflite", described))
     assert labels == ("zero", "two lines", "drei")
     assert normalization == (PREPROCESSING.mean, PREPROCESSING.std)
+
+
+def test_the_signature_names_both_ends(described):
+    from ai_edge_litert.interpreter import Interpreter
+
+    run = Interpreter(model_content=described).get_signature_runner("serving_default")
+    image = np.arange(-24, 24, dtype=np.float32).reshape(1, 4, 4, 3)
+    np.testing.assert_array_equal(run(input=image)["scores"], np.maximum(image, 0))

@@ -51,7 +51,7 @@ def model(channels: int = 1, metadata: bytes | None = None) -> bytes:
 
 def described(preprocessing: Preprocessing, labels: tuple[str, ...] = LABELS) -> bytes:
     """A model as the host's exporter describes it, which writes with the FlatBuffers package."""
-    writer = pytest.importorskip("converters.tflite_metadata")
+    writer = pytest.importorskip("converters.metadata.tflite_metadata")
     return writer.add_tflite_metadata(
         model(preprocessing.channels), name="m", labels=labels, preprocessing=preprocessing, producer="test"
     )

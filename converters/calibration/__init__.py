@@ -1,0 +1,1 @@
+"""The samples that set the ranges of activations, and the ranges."""

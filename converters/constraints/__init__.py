@@ -1,0 +1,1 @@
+"""What targets demand of a model file."""

@@ -1,0 +1,1 @@
+"""Labels and preprocessing in the words of each format."""

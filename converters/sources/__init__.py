@@ -1,0 +1,1 @@
+"""Trained models on disk, each kind read into one value."""
