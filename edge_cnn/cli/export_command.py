@@ -9,8 +9,10 @@ import click
 
 from edge_cnn.cli.console import PATH, Console, common_options, table
 from edge_cnn.cli.model_options import INPUT_RANGE
+from edge_cnn.cli.release_option import FOR
 from edge_cnn.cli.output_path import check_file
 from edge_cnn.core.bundle import SUFFIX, Bundle
+from edge_cnn.device.runtimes.release import parse_release
 
 if TYPE_CHECKING:
     from converters.export import Progress
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 )
 @click.option("--calibration-samples", type=click.IntRange(1), default=500, show_default=True)
 @click.option("--golden", type=click.IntRange(1), default=256, show_default=True, help="Test samples in the bundle.")
+@FOR
 @INPUT_RANGE
 @common_options
 def command(
@@ -43,6 +46,7 @@ def command(
     max_drop: float | None,
     calibration_samples: int,
     golden: int,
+    releases: tuple[str, ...],
     input_range: tuple[float, float] | None,
 ) -> int:
     """Convert MODEL (.keras, .h5 or a SavedModel folder) for targets and write one bundle."""
@@ -51,6 +55,8 @@ def command(
     # What the command line alone tells is checked before TensorFlow is imported, which takes seconds.
     check_file(out, [SUFFIX])
     plan_artifacts(targets, schemes)
+    for release in releases:
+        parse_release(release)
 
     from converters.sources.load import load_source_model
 
@@ -77,6 +83,7 @@ def command(
         calibration_samples=calibration_samples,
         golden_samples=golden,
         max_drop=max_drop,
+        releases=releases,
     )
     provenance = {"name": dataset.name, "source": dataset.source, "licence": dataset.licence}
     if dataset.name not in DATASETS:
@@ -95,13 +102,14 @@ def command(
             on_progress=on_progress,
         )
     bundle.write(out)
-    document = _document(bundle, out) | {"skipped": [str(path) for path in skipped]}
-    console.result(document, _summary(bundle, out, len(dataset.test)))
+    document = _document(bundle, out, releases) | {"skipped": [str(path) for path in skipped]}
+    console.result(document, _summary(bundle, out, len(dataset.test), releases))
     return 0
 
 
-def _document(bundle: Bundle, out: Path) -> dict[str, Any]:
+def _document(bundle: Bundle, out: Path, releases: tuple[str, ...]) -> dict[str, Any]:
     from converters.constraints.table import constraints_of
+    from converters.preflight import preflight
     from edge_cnn.core.targets import find_target
 
     return {
@@ -120,14 +128,16 @@ def _document(bundle: Bundle, out: Path) -> dict[str, Any]:
                 "constraints": {
                     name: [c.name for c in constraints_of(find_target(name), entry.scheme)] for name in entry.targets
                 },
+                "preflight": preflight(artifact, map(find_target, entry.targets), releases),
             }
             for entry, artifact in zip(bundle.manifest.artifacts, bundle.artifacts, strict=True)
         ],
     }
 
 
-def _summary(bundle: Bundle, out: Path, test_samples: int) -> str:
+def _summary(bundle: Bundle, out: Path, test_samples: int, releases: tuple[str, ...]) -> str:
     from converters.constraints.table import constraints_of
+    from converters.preflight import preflight
     from edge_cnn.core.targets import find_target
 
     rows = [
@@ -140,6 +150,12 @@ def _summary(bundle: Bundle, out: Path, test_samples: int) -> str:
         for name in entry.targets
         for constraint in constraints_of(find_target(name), entry.scheme)
     }
+    refused = [
+        f"  {artifact.name} will not run on {release}: {line}"
+        for entry, artifact in zip(bundle.manifest.artifacts, bundle.artifacts, strict=True)
+        for release, lines in preflight(artifact, map(find_target, entry.targets), releases).items()
+        for line in lines
+    ]
     golden = len(bundle.golden.labels) if bundle.golden else 0
     return "\n".join(
         [
@@ -148,6 +164,7 @@ def _summary(bundle: Bundle, out: Path, test_samples: int) -> str:
             "",
             "constraints kept",
             *(f"  {line}" for line in kept),
+            *(["", "preflight", *refused] if refused else []),
             f"wrote {out}, {out.stat().st_size} bytes, with {golden} golden samples",
         ]
     )

@@ -1,8 +1,8 @@
 """Which operator versions each release of a runtime has, measured by loading crafted files in it.
 
 One file for each operator of the TFLite schema at each version from 1 to 18, and one ONNX file for each opset and IR
-version, in releases from PyPI (Python 3.9 and 3.11, x86-64); the tests do the same with what is installed. Releases only
-ever added: none took an operator or a version away. One that is not listed has what the one before it has.
+version, in releases from PyPI (Python 3.9 and 3.11, x86-64); the tests do the same with what is installed. Releases
+only ever added: none took an operator or a version away. One that is not listed has what the one before it has.
 """
 
 from __future__ import annotations
