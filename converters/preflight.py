@@ -11,7 +11,7 @@ from edge_cnn.device.runtimes.release import parse_release, problems
 
 
 def preflight(artifact: Artifact, targets: Iterable[Target], releases: Sequence[str] = ()) -> dict[str, list[str]]:
-    """Runtime, as targets and `--for` name it -> what of the file will not run there; empty lists where nothing is known.
+    """Runtime, as targets and `--for` name it -> what of the file will not run there, empty if nothing is known.
 
     Args:
         artifact: a model file.

@@ -9,8 +9,8 @@ import click
 
 from edge_cnn.cli.console import PATH, Console, common_options, table
 from edge_cnn.cli.model_options import INPUT_RANGE
-from edge_cnn.cli.release_option import FOR
 from edge_cnn.cli.output_path import check_file
+from edge_cnn.cli.release_option import FOR
 from edge_cnn.core.bundle import SUFFIX, Bundle
 from edge_cnn.device.runtimes.release import parse_release
 

@@ -14,6 +14,8 @@ from edge_cnn.cli.slot_options import SlotOrFile
 from edge_cnn.core.artifact import ONNX, TFLITE, read_artifact
 from edge_cnn.core.bundle import SUFFIX, read_bundle
 from edge_cnn.core.errors import InputError
+from edge_cnn.core.manifest import ArtifactEntry
+from edge_cnn.core.targets import TARGETS
 from edge_cnn.core.tensor_spec import TensorSpec
 from edge_cnn.device.inspection import inspect_artifact
 from edge_cnn.device.runtimes.release import parse_release
@@ -32,7 +34,7 @@ def command(console: Console, file: Path, releases: tuple[str, ...]) -> int:
     _check_releases(file, releases)
     if file.suffix.lower() == SUFFIX:
         bundle = read_bundle(file)
-        parts = [inspect_artifact(artifact, releases) for artifact in bundle.artifacts]
+        parts = [inspect_artifact(a, (*_of_targets(bundle.entry(a.name)), *releases)) for a in bundle.artifacts]
         data = file.read_bytes()
         manifest = bundle.manifest
         # The first artifact is what commands take by default; its fields stand at the top as for a single file.
@@ -57,16 +59,21 @@ def command(console: Console, file: Path, releases: tuple[str, ...]) -> int:
         document = inspect_artifact(read_artifact(file), releases)
         parts = [document]
         console.result(document, _artifact_text(document))
-    return int(any(lines for part in parts for lines in part["preflight"].values()))
+    return int(any(part["preflight"].get(name) for part in parts for name in releases))
+
+
+def _of_targets(entry: ArtifactEntry) -> list[str]:
+    """The runtimes of the targets that a bundle's file was made for, as far as this version knows those."""
+    return [runtime for name in entry.targets if name in TARGETS for runtime in TARGETS[name].runtimes]
 
 
 def _check_releases(file: Path, releases: tuple[str, ...]) -> None:
     """Raises: InputError: a release that is not known, or is for another format than `file`."""
-    format = file.suffix.lower().removeprefix(".")
+    kind = file.suffix.lower().removeprefix(".")
     for name in releases:
         release = parse_release(name)
-        if format in (TFLITE, ONNX) and release.format != format:
-            raise InputError(f"{release} loads .{release.format} files, {file.name} is .{format}")
+        if kind in (TFLITE, ONNX) and release.format != kind:
+            raise InputError(f"{release} loads .{release.format} files, {file.name} is .{kind}")
 
 
 def _bundle_text(document: dict[str, Any]) -> str:
@@ -110,7 +117,7 @@ def _artifact_text(document: dict[str, Any]) -> str:
 
 
 def _preflight_text(lines: list[str]) -> str:
-    return f"will not run: {'; '.join(lines)}" if lines else "has all operators at these versions"
+    return f"will not run it: {'; '.join(lines)}" if lines else "has its operators at their versions"
 
 
 def _tensor_text(value: dict[str, Any]) -> str:

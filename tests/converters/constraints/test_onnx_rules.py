@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converters.constraints.table import CONSTRAINTS, constraints_of, violations
+from converters.constraints.table import constraints_of, violations
 from edge_cnn.core.artifact import Artifact
-from edge_cnn.core.targets import TARGETS, find_target
+from edge_cnn.core.targets import find_target
 
 onnx: Any = pytest.importorskip("onnx")
 
 JETSON = find_target("jetson-orin")
+HTP = find_target("qualcomm-htp")
 
 
 def graph(nodes: list[Any], constants: dict[str, Any], domains: tuple[tuple[str, int], ...] = (("", 17),)) -> Artifact:
@@ -31,26 +32,6 @@ def graph(nodes: list[Any], constants: dict[str, Any], domains: tuple[tuple[str,
 def dequantized(codes: Any, zero_point: Any) -> Artifact:
     node = onnx.helper.make_node("DequantizeLinear", ["w", "s", "z"], ["y"], name="dq")
     return graph([node], {"w": codes, "s": np.float32(1), "z": zero_point})
-
-
-def test_every_constraint_has_one_line_for_a_person_and_holds_for_some_target() -> None:
-    for constraint in CONSTRAINTS:
-        assert re.fullmatch(r"[A-Z].{10,110}", constraint.message)
-        assert any(constraint.applies(t, s) for t in TARGETS.values() for s in t.schemes)
-
-
-def test_the_exported_files_keep_the_rules_of_their_targets(artifacts: dict[str, Artifact]) -> None:
-    for kind, artifact in artifacts.items():
-        scheme, suffix = kind.split(".")
-        for target in TARGETS.values():
-            if target.format == suffix and (suffix == "tflite" or target.symmetric_activations):
-                assert violations(artifact, target, scheme) == []
-
-
-def test_a_float_tflite_is_no_int8_one(artifacts: dict[str, Artifact]) -> None:
-    found = violations(artifacts["float32.tflite"], find_target("rpi5"), "int8")
-    assert any("Input and output of the graph are int8; got " in line and "of type float32" in line for line in found)
-    assert any("Every operator reads and writes integers only" in line for line in found)
 
 
 def test_uint8_activations_and_an_int32_bias_break_the_rules_of_tensorrt(onnx_cpu_int8: Artifact) -> None:
@@ -98,3 +79,64 @@ def test_a_broken_rule_names_the_culprit(artifact: Artifact, message: str) -> No
 
 def test_float_files_have_no_quantization_rules() -> None:
     assert {c.name for c in constraints_of(JETSON, "float32")} == {"standard_operators", "no_input_transpose"}
+
+
+@pytest.mark.parametrize("rule", ["layers_between_pairs", "residual_adds_between_pairs"])
+def test_tensorrt_wants_pairs_before_both_inputs(rule: str) -> None:
+    """x -> Q -> DQ -> op(DQ, second), where second is x itself or its DequantizeLinear."""
+    op = {"layers_between_pairs": "MatMul", "residual_adds_between_pairs": "Add"}[rule]
+
+    def broken(second: str) -> str:
+        nodes = [
+            onnx.helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"], name="q"),
+            onnx.helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"], name="dq"),
+            onnx.helper.make_node(op, ["d", second], ["y"], name="last"),
+        ]
+        return " ".join(violations(graph(nodes, {"s": np.float32(1), "z": np.int8(0)}), JETSON, "int8"))
+
+    assert broken("d") == ""
+    assert re.search(r"A DequantizeLinear stands before .*; got last$", broken("x"))
+
+
+def test_an_added_constant_is_no_residual() -> None:
+    node = onnx.helper.make_node("Add", ["x", "c"], ["y"], name="bias")
+    assert violations(graph([node], {"c": np.float32([1])}), JETSON, "int8") == []
+
+
+def test_qualcomm_takes_unsigned_codes_with_an_int32_bias(
+    onnx_cpu_int8: Artifact, artifacts: dict[str, Artifact]
+) -> None:
+    assert violations(onnx_cpu_int8, HTP, "int8") == []
+    found = " ".join(violations(artifacts["int8.onnx"], HTP, "int8"))
+    assert "Activations are uint8 or uint16 (QNN); got input_QuantizeLinear of type int8" in found
+    assert "A bias is int32 behind a DequantizeLinear (QNN); got Conv" in found
+
+
+def test_qualcomm_has_no_det_and_no_open_image_size() -> None:
+    value = onnx.helper.make_tensor_value_info
+    made = onnx.helper.make_graph(
+        [onnx.helper.make_node("Det", ["x"], ["y"])],
+        "g",
+        [value("x", onnx.TensorProto.FLOAT, ["batch", "height", 4])],
+        [value("y", onnx.TensorProto.FLOAT, ["batch"])],
+    )
+    model = onnx.helper.make_model(made, opset_imports=[onnx.helper.make_opsetid("", 17)])
+    found = " ".join(violations(Artifact("g.onnx", "onnx", model.SerializeToString()), HTP, "int8"))
+    assert re.search(r"QNN provider takes; got Det .*but the batch is a number.*; got x$", found)
+
+
+def test_openvino_takes_pairs_and_no_operators_on_codes(
+    onnx_cpu_int8: Artifact, artifacts: dict[str, Artifact]
+) -> None:
+    target = find_target("openvino")
+    assert violations(onnx_cpu_int8, target, "int8") == violations(artifacts["float32.onnx"], target, "float32") == []
+    node = onnx.helper.make_node("MatMulInteger", ["x", "x"], ["y"], name="codes")
+    assert "No layer is an operator on codes" in " ".join(violations(graph([node], {}), target, "int8"))
+
+
+def test_operators_of_onnx_runtime_itself_are_for_its_own_scheme_alone() -> None:
+    node = onnx.helper.make_node("QLinearAdd", ["x"], ["y"], domain="com.microsoft")
+    artifact = graph([node], {}, (("", 17), ("com.microsoft", 1)))
+    target = find_target("rpi5-onnx")
+    assert violations(artifact, target, "qoperator-int8") == []
+    assert "standard ONNX set" in violations(artifact, target, "int8")[0]
