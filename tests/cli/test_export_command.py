@@ -125,7 +125,7 @@ def test_bad_usage_is_one_line_and_needs_no_tensorflow(
 
     monkeypatch.setattr(converters.sources.load, "load_source_model", lambda _: 1 / 0)
     for arguments, options, message in (
-        (["--target", "rpi6"], {}, "unknown target 'rpi6'; known: rpi-zero2, rpi4"),
+        (["--target", "rpi6"], {}, "unknown target 'rpi6'; known: rpi-zero2, rpi3"),
         (["--scheme", "int4"], {}, "target 'rpi5' does not take scheme 'int4'; it takes int8, float32"),
         ([], {"target": None}, "Missing option '--target'"),
         (["--out", str(tmp_path / "gone" / "m.edgecnn")], {}, "gone; make it first"),

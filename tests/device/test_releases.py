@@ -1,7 +1,8 @@
-"""What is known of releases against the releases that are here: the runtimes themselves load, or refuse, crafted files."""
+"""What is known of releases against those that are here: the runtimes themselves load, or refuse, crafted files."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import pickle
 import subprocess
@@ -253,5 +254,5 @@ def test_a_release_for_another_format_is_told():
 def test_no_release_lost_what_the_one_before_it_has():
     for table in (facts.TFLITE_RUNTIME, facts.LITERT):
         releases = list(table.values())
-        for before, after in zip(releases, releases[1:], strict=False):
+        for before, after in itertools.pairwise(releases):
             assert all(after[name] >= version for name, version in before.items())
