@@ -50,7 +50,7 @@ from edge_cnn.core.artifact import ONNX, TFLITE, Artifact
 from edge_cnn.core.errors import InputError
 from edge_cnn.core.targets import Memory, Target
 
-_INT8_ENDS = frozenset({"int8", "int8-per-tensor"})
+_INT8_ENDS = frozenset({"int8", "int8-per-tensor", "int4-weights"})
 _INTEGER = _INT8_ENDS | {"int8-uint8io", "int8-floatio"}
 _PAIRS = frozenset({"int8", "int8-qdq-int8", "int8-symmetric"})
 _SYMMETRIC = frozenset({"int8", "int8-symmetric"})

@@ -28,7 +28,7 @@ def float_in_and_out(artifact: Artifact) -> list[str]:
 
 def integer_operators(artifact: Artifact) -> list[str]:
     """Every operator reads and writes integers only."""
-    return float_free(artifact, {"int8", "int32"}, _CONVERSIONS)
+    return float_free(artifact, {"int4", "int8", "int32"}, _CONVERSIONS)
 
 
 def sixteen_bit_activations(artifact: Artifact) -> list[str]:

@@ -198,3 +198,32 @@ def test_images_that_are_no_images_are_named_and_counted(
     provenance = read_bundle(tmp_path / "m.edgecnn").manifest.provenance
     assert provenance["data"]["name"] == "images"
     assert str(tmp_path) not in json.dumps(provenance)
+
+
+@pytest.mark.slow  # loads TensorFlow and converts
+def test_a_runtime_elsewhere_that_does_not_take_the_file_is_exit_1_and_nothing_is_written(
+    export: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edge_cnn.device.runtimes import release_facts
+
+    old = dict(release_facts.TFLITE_RUNTIME["2.7.0"], CONV_2D=1)
+    monkeypatch.setitem(release_facts.TFLITE_RUNTIME, "2.7.0", old)
+    assert export("--for", "tflite-runtime==2.7.0") == 1
+    said = failure(capsys, tmp_path)
+    assert "model.tflite does not run on tflite-runtime==2.7.0: CONV_2D version 3" in said
+
+
+@pytest.mark.slow  # loads TensorFlow and converts
+def test_runtimes_of_the_target_and_those_asked_for_are_in_the_document(
+    export: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export("--for", "tflite-runtime==2.8.0", "--json") == 0
+    (artifact,) = json.loads(capsys.readouterr().out)["artifacts"]
+    assert artifact["preflight"] == {"litert": [], "tflite-runtime==2.14.0": [], "tflite-runtime==2.8.0": []}
+
+
+def test_an_unknown_runtime_is_told_before_any_work(
+    export: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export("--for", "torch==2") == 2
+    assert "unknown runtime 'torch==2'" in failure(capsys, tmp_path)
