@@ -1,7 +1,7 @@
 """Rules of Qualcomm's HTP behind ONNX Runtime (onnxruntime.ai, "QNN Execution Provider").
 
-Types and pairs as measured with onnxruntime-qnn 2.7 on its simulator (`edge-cnn devices setup qualcomm-htp-sim`): it took
-int8, uint8 and uint16 activations, biases in float and in int32, and refused a Relu without a pair before it.
+Types and pairs as measured with onnxruntime-qnn 2.7 on its simulator (`edge-cnn devices setup qualcomm-htp-sim`): it
+took int8, uint8 and uint16 activations, biases in float and in int32, and refused a Relu without a pair before it.
 """
 
 from __future__ import annotations
