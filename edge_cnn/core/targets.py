@@ -133,7 +133,7 @@ TARGETS: dict[str, Target] = {
             ("float32",),
             ("onnxruntime-cuda==1.11.0", "onnxruntime==1.11.0"),
             runtime_options={"providers": ("CUDAExecutionProvider", "CPUExecutionProvider")},
-            note="its GPU has no int8 arithmetic; JetPack 4 has Python 3.6, so the file runs there without this package",
+            note="its GPU has no int8 arithmetic; JetPack 4 has Python 3.6, too old for this package",
         ),
         Target(
             "jetson-orin",
