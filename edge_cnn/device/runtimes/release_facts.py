@@ -5,7 +5,7 @@ version, in releases from PyPI (Python 3.9 and 3.11, x86-64). The tests do the s
 another release: `pip install --no-deps --target DIR ai-edge-litert==1.1.0; PYTHONPATH=.:DIR python -m pytest
 tests/device/test_releases.py -k this_litert`, and likewise for onnxruntime with `-k this_onnx`.
 
-Releases only ever added: none took an operator or a version away. One that is not listed has what the one before it has.
+Releases only ever added: none took an operator or a version away. One that is not listed has what the one before has.
 """
 
 from __future__ import annotations
