@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from edge_cnn.core.artifact import Artifact
-from edge_cnn.core.errors import ConstraintError
-from edge_cnn.core.targets import Target
+from edge_cnn.core.errors import ConstraintError, InputError
+from edge_cnn.core.targets import Target, find_target
 from edge_cnn.device.runtimes.release import parse_release, problems
 
 
@@ -25,6 +25,19 @@ def preflight(artifact: Artifact, targets: Iterable[Target], releases: Sequence[
     names = dict.fromkeys((*(name for target in targets for name in target.runtimes), *releases))
     asked = {name: parse_release(name) for name in names}
     return {name: problems(artifact, release) for name, release in asked.items() if release.format == artifact.format}
+
+
+def check_releases(releases: Sequence[str], targets: Iterable[str]) -> None:
+    """What can be told of `--for` before any work.
+
+    Raises:
+        InputError: a runtime that is not known, or that loads files of none of these targets.
+    """
+    formats = {find_target(name).format for name in targets}
+    for name in releases:
+        release = parse_release(name)
+        if release.format not in formats:
+            raise InputError(f"--for {name}: it loads .{release.format} files, and no target here takes those")
 
 
 def check_preflight(artifact: Artifact, targets: Sequence[Target], releases: Sequence[str] = ()) -> None:

@@ -13,7 +13,6 @@ from edge_cnn.cli.model_options import INPUT_RANGE
 from edge_cnn.cli.output_path import check_file
 from edge_cnn.cli.release_option import FOR
 from edge_cnn.core.bundle import SUFFIX, Bundle
-from edge_cnn.device.runtimes.release import parse_release
 
 if TYPE_CHECKING:
     from converters.calibration.audit import CalibrationAudit
@@ -83,13 +82,13 @@ def command(
     What the compiler of a target makes of it goes into the folder NAME.TARGET beside the bundle.
     """
     from converters.compilers.export_step import CompileConfig, check_compiling, write_export
+    from converters.preflight import check_releases
     from converters.schemes.plan import plan_artifacts
 
     # What the command line alone tells is checked before TensorFlow is imported, which takes seconds.
     check_file(out, [SUFFIX])
     plan_artifacts(targets, schemes)
-    for release in releases:
-        parse_release(release)
+    check_releases(releases, targets)
     words: dict[str, tuple[str, ...]] = {}
     for target, word in compiler_options:
         words[target] = (*words.get(target, ()), word)

@@ -283,8 +283,15 @@ def test_runtimes_of_the_target_and_those_asked_for_are_in_the_document(
     assert artifact["preflight"] == {"litert": [], "tflite-runtime==2.14.0": [], "tflite-runtime==2.8.0": []}
 
 
-def test_an_unknown_runtime_is_told_before_any_work(
-    export: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("release", "message"),
+    [
+        ("torch==2", "unknown runtime 'torch==2'"),
+        ("onnxruntime==1.20", "--for onnxruntime==1.20: it loads .onnx files, and no target here takes those"),
+    ],
+)
+def test_a_runtime_that_cannot_be_asked_is_told_before_any_work(
+    export: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], release: str, message: str
 ) -> None:
-    assert export("--for", "torch==2") == 2
-    assert "unknown runtime 'torch==2'" in failure(capsys, tmp_path)
+    assert export("--for", release) == 2
+    assert message in failure(capsys, tmp_path)
