@@ -90,8 +90,10 @@ def _ends(model: Any, path: Path) -> tuple[Any, Any]:
 def _refuse_quantized(model: Any, path: Path) -> None:
     for node in model.graph.node:
         op = node.op_type
-        if op in ("QuantizeLinear", "DequantizeLinear") or op.startswith(("QLinear", "DynamicQuantize")) or (
-            op.endswith("Integer") and op in ("ConvInteger", "MatMulInteger")
+        if (
+            op in ("QuantizeLinear", "DequantizeLinear")
+            or op.startswith(("QLinear", "DynamicQuantize"))
+            or (op.endswith("Integer") and op in ("ConvInteger", "MatMulInteger"))
         ):
             raise ModelError(
                 f"{path} is already quantized: {operator_name(node)} in layer {layer_name(node)!r}; give the float model"
@@ -105,7 +107,9 @@ def _shape(entry: Any, path: Path) -> tuple[Any, ...]:
         import onnx
 
         name = onnx.TensorProto.DataType.Name(kind.elem_type).lower() if kind.elem_type else "unknown"
-        raise ModelError(f"{path} takes {name} inputs, export needs float32; export it without what makes floats of them")
+        raise ModelError(
+            f"{path} takes {name} inputs, export needs float32; export it without what makes floats of them"
+        )
     sizes = tuple(int(dim.dim_value) if dim.dim_value > 0 else None for dim in kind.shape.dim)
     known_shape(path, sizes)
     return sizes

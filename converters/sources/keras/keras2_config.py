@@ -160,6 +160,9 @@ def _operation(layer: dict[str, Any]) -> dict[str, Any]:
                 entry["input"], place = place, place + 1
         calls.append(call)
     new = {"name": config["name"], "function": config["function"], "first": first, "arguments": arguments}
-    return {"class_name": OPERATION, "config": new, "name": layer.get("name", config["name"]), "inbound_nodes": calls} | (
-        {"module": None, "registered_name": OPERATION} if "module" in layer else {}
-    )
+    return {
+        "class_name": OPERATION,
+        "config": new,
+        "name": layer.get("name", config["name"]),
+        "inbound_nodes": calls,
+    } | ({"module": None, "registered_name": OPERATION} if "module" in layer else {})
