@@ -27,8 +27,8 @@ def source_of_keras(
 ) -> SourceModel:
     """A Keras model in memory as a source of conversions; the caller vouches that labels and preprocessing fit."""
     graph = _function_of_keras(model)
-    shapes = (known_shape(Path(name), shape) for shape in (graph.input_shape, graph.output_shape))
-    return SourceModel(name, graph.function, *shapes, labels, preprocessing, training or {})
+    takes, gives = (known_shape(Path(name), shape) for shape in (graph.input_shape, graph.output_shape))
+    return SourceModel(name, graph.function, takes, gives, labels, preprocessing, training or {})
 
 
 def load_keras(path: Path) -> LoadedGraph:

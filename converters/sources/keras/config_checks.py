@@ -23,7 +23,7 @@ def check_config(config: Any, path: Path) -> None:
         name = inner.get("name", kind) if isinstance(inner, dict) else kind
         if kind == "Lambda" or (kind == "__lambda__"):
             raise ModelError(
-                f"{path} has the Lambda layer {name!r}: its Python code is not run, since a file may come from anybody; "
+                f"{path} has the Lambda layer {name!r}: its Python code is not run, as a file may come from anybody; "
                 "replace it by layers of Keras, or export a SavedModel"
             )
         module = value.get("module")

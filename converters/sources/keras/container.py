@@ -113,7 +113,7 @@ def _check_weights(path: Path, file: Any) -> None:
             raise ModelError(f"{path} keeps the weights {name!r} in another file; save it again as one")
         if item.size and item.nbytes > _MAX_COMPRESSION * stored + 64:
             raise ModelError(
-                f"{path} claims {item.nbytes} bytes for the weights {name!r} and holds {stored}; copy it or save it again"
+                f"{path} claims {item.nbytes} bytes for the weights {name!r} and holds {stored}; save it again"
             )
 
     with h5py.File(file, "r") as weights:

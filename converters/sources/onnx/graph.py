@@ -57,8 +57,6 @@ def forward(model: Any, batch: int | None) -> Callable[[Any, Any, tuple[int, ...
         model: an onnx.ModelProto with one input and one output and no unknown operator.
         batch: the size of the batch that the file has built in, None where it has none.
     """
-    import onnx
-
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
     constants = {tensor.name: _weights(tensor) for tensor in model.graph.initializer}
 
