@@ -1,8 +1,8 @@
 """Converters from ONNX side by side: `python -m tests.benchmarks.onnx_peers`.
 
 Networks are made with Keras and tf2onnx, with PyTorch where it is installed, and taken from --model. Each converter's
-float32 `.tflite` runs in LiteRT and is compared with ONNX Runtime on the original file. onnx2tf pins versions of its own,
-so it lives in another environment: --onnx2tf PATH/bin/onnx2tf. onnx2keras is used where it can be imported.
+float32 `.tflite` runs in LiteRT and is compared with ONNX Runtime on the original file. onnx2tf pins versions of its
+own, so it lives in another environment: --onnx2tf PATH/bin/onnx2tf. onnx2keras is used where it can be imported.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         models = list(_models(Path(folder), arguments.model))
         for name, convert in _converters(arguments.onnx2tf).items():
-            print(f"\n{name}\n{'model':24} {'max. difference':>15} {'operators':>9} {'TRANSPOSE':>9}")
+            sys.stdout.write(f"\n{name}\n{'model':32} {'max. difference':>15} {'operators':>9} {'TRANSPOSE':>9}\n")
             for path in models:
-                print(f"{path.stem:24} {_row(convert, path, Path(folder))}", flush=True)
+                sys.stdout.write(f"{path.stem:32} {_row(convert, path, Path(folder))}\n")
+                sys.stdout.flush()
     return 0
 
 
@@ -80,7 +81,7 @@ def _converters(onnx2tf: str | None) -> dict[str, Callable[[Path, Path], bytes]]
     return found
 
 
-def _edge_cnn(path: Path, folder: Path) -> bytes:
+def _edge_cnn(path: Path, _folder: Path) -> bytes:
     from converters.sources.load import load_source_model
 
     return load_source_model(path).float_graph.data
@@ -96,7 +97,7 @@ def _onnx2tf(program: str, path: Path, folder: Path) -> bytes:
     raise RuntimeError(lines[-1] if lines else f"status {done.returncode}")
 
 
-def _onnx2keras(path: Path, folder: Path) -> bytes:
+def _onnx2keras(path: Path, _folder: Path) -> bytes:
     import onnx
     from onnx2keras import onnx_to_keras  # pyright: ignore[reportMissingImports]  # as above
 
@@ -199,9 +200,15 @@ def _torch_models(folder: Path) -> Iterator[Path]:
             path = folder / f"torch_{name}_opset{opset}.onnx"
             axes = {"x": {0: "n"}}
             with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+                sample, names = torch.zeros(shape), ["x"]
                 torch.onnx.export(
-                    *(model.eval(), torch.zeros(shape), str(path)),
-                    **{"opset_version": opset, "dynamo": False, "input_names": ["x"], "dynamic_axes": axes},
+                    model.eval(),
+                    sample,
+                    str(path),
+                    opset_version=opset,
+                    dynamo=False,
+                    input_names=names,
+                    dynamic_axes=axes,
                 )
             yield path
 
