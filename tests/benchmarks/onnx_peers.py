@@ -89,7 +89,7 @@ def _edge_cnn(path: Path, _folder: Path) -> bytes:
 
 def _onnx2tf(program: str, path: Path, folder: Path) -> bytes:
     out = folder / f"{path.stem}_onnx2tf"
-    done = subprocess.run([program, "-i", path, "-o", out, "-n"], capture_output=True, text=True, timeout=300)  # noqa: S603  # given on the command line
+    done = subprocess.run([program, "-i", path, "-o", out, "-n"], capture_output=True, text=True, timeout=300)
     files = list(out.glob("*_float32.tflite"))
     if files:
         return files[0].read_bytes()
