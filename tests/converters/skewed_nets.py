@@ -72,7 +72,7 @@ def trained_depthwise_net(train: LabelledImages, *, epochs: int = 15, seed: int 
     model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", jit_compile=False)
     model.fit(small.images / np.float32(255), small.labels, batch_size=64, epochs=epochs, verbose=0)
     function = tf.function(lambda x: model(x, training=False), input_signature=[tf.TensorSpec((None, *SHAPE))])
-    return SourceModel("depthwise", function, SHAPE, CLASSES).float_graph
+    return SourceModel("depthwise", function, SHAPE, (CLASSES,)).float_graph
 
 
 def skewed(graph: FloatGraph, layer: int, channels: Sequence[int], factor: float) -> FloatGraph:
@@ -102,7 +102,8 @@ def source_of(graph: FloatGraph, labels: tuple[str, ...] | None = None) -> Sourc
 
     shape = graph.tensors[graph.inputs[0]].shape[1:]
     function = tf.function(forward(graph), input_signature=[tf.TensorSpec((None, *shape), tf.float32)])
-    return SourceModel("skewed", function, shape, graph.tensors[graph.outputs[0]].shape[-1], labels)  # type: ignore[arg-type]
+    classes = graph.tensors[graph.outputs[0]].shape[-1]
+    return SourceModel("skewed", function, shape, (classes,), labels, float_tflite=graph.data)
 
 
 def share_right(data: bytes, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> float:
