@@ -24,7 +24,7 @@ _GROUP = 8
 def ranges_of(
     graph: FloatGraph, calibration: Calibration, on_progress: Callable[[int, int], None] | None = None
 ) -> dict[int, Range]:
-    """The range of each float activation, by `calibration.method`.
+    """The range of each float activation, by `calibration.method`; `calibration.ranges` where those are given.
 
     Memory is that of a few samples' activations and of one estimator a tensor, however many samples there are.
 
@@ -40,6 +40,8 @@ def ranges_of(
         InputError: no such method.
         ModelError: an activation is NaN or infinite; its tensor is named.
     """
+    if calibration.ranges is not None:
+        return dict(calibration.ranges)
     estimators = new_estimators(graph, calibration.method)
     done = 0
     for values in grouped(graph, calibration.inputs, tuple(estimators)):

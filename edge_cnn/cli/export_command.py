@@ -39,6 +39,11 @@ if TYPE_CHECKING:
     show_default=True,
     help="How samples set the ranges of int8 files.",
 )
+@click.option("--equalize", is_flag=True, help="Scale channels of neighbouring layers against each other first.")
+@click.option("--correct-bias", is_flag=True, help="Take back the mean error that rounding gives each channel.")
+@click.option(
+    "--qat", type=click.IntRange(1), metavar="EPOCHS", help="Train with the rounding of int8 or int4-weights."
+)
 @click.option("--golden", type=click.IntRange(1), default=256, show_default=True, help="Test samples in the bundle.")
 @click.option(
     "--compile/--no-compile",
@@ -67,6 +72,9 @@ def command(
     max_drop: float | None,
     calibration_samples: int,
     calibration_method: str,
+    equalize: bool,
+    correct_bias: bool,
+    qat: int | None,
     golden: int,
     compiling: bool | None,
     accelerator_only: bool,
@@ -95,6 +103,8 @@ def command(
 
     # After the model, whose loading says in one line if TensorFlow and what comes with it are not installed.
     from converters.export import ExportConfig, ExportData, choose_preprocessing, export_bundle, step_count
+    from converters.improvement.improver import Improvement
+    from converters.improvement.quantization_aware_training import QatConfig
     from edge_cnn.host.data_source import load_data
     from edge_cnn.host.datasets import DATASETS
 
@@ -115,6 +125,7 @@ def command(
         calibration_method=calibration_method,
         golden_samples=golden,
         max_drop=max_drop,
+        improvement=Improvement(equalize, correct_bias, QatConfig(epochs=qat) if qat else None),
     )
     provenance = {"name": dataset.name, "source": dataset.source, "licence": dataset.licence}
     if dataset.name not in DATASETS:
@@ -162,6 +173,7 @@ def _document(bundle: Bundle, out: Path) -> dict[str, Any]:
         "bytes": out.stat().st_size,
         "host_accuracy": bundle.manifest.host_accuracy,
         "calibration": bundle.manifest.provenance["calibration"],
+        "improvement": bundle.manifest.provenance.get("improvement", {}),
         "artifacts": [
             {
                 "name": entry.name,
@@ -201,12 +213,30 @@ def _summary(written: WrittenExport, out: Path, test_samples: int) -> str:
             table(["artifact", "scheme", "targets", "bytes", "accuracy"], rows),
             f"float model {_percent(bundle.manifest.host_accuracy)} on the same {test_samples} test samples",
             "",
+            *_improvement_lines(bundle.manifest.provenance.get("improvement", {})),
             "constraints kept",
             *(f"  {line}" for line in kept),
             *_compiled_lines(written, out),
             f"wrote {out}, {out.stat().st_size} bytes, with {golden} golden samples",
         ]
     )
+
+
+def _improvement_lines(done: dict[str, Any]) -> list[str]:
+    lines: list[str] = []
+    if "equalized" in done:
+        lines = [
+            f"equalized {len(done['equalized']['pairs'])} pairs of layers; no pair begins with",
+            *(f"  {reason}" for reason in done["equalized"]["skipped"]),
+        ]
+    if "corrected_biases" in done:
+        lines.append(f"corrected biases for {', '.join(done['corrected_biases'])}")
+    for scheme, trained in done.get("trained", {}).items():
+        before, after = (_percent(share) for share in trained["agreement"])
+        lines.append(
+            f"trained for {scheme}: the rounded network agrees on {after} of held-out samples, {before} before training"
+        )
+    return [*lines, ""] if lines else []
 
 
 def _compiled_lines(written: WrittenExport, out: Path) -> list[str]:
