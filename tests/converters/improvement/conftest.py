@@ -36,7 +36,7 @@ def jointed() -> FloatGraph:
         x = k.DepthwiseConv2D(3, depth_multiplier=2, padding="same", name="multiplied")(x)
         x = k.LeakyReLU(negative_slope=0.1)(x)
         x = k.AveragePooling2D(2)(x)
-        x = k.ZeroPadding2D(1)(x)
+        x = k.ZeroPadding2D(2)(x)
         x = k.Conv2D(6, 3, name="six")(x)
         x = k.ReLU(6.0)(x)
         x = k.Conv2D(8, 1, activation="relu", name="branching")(x)

@@ -1,4 +1,4 @@
-"""What an int8 file computes tensor by tensor, read from LiteRT's reference kernels: the judge of what predicts it."""
+"""What an int8 file computes tensor by tensor, in LiteRT's own kernels: the judge of what predicts it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ def run_int8(data: bytes, graph: FloatGraph, inputs: NDArray[np.float32]) -> Ite
         interpreter = Interpreter(
             model_content=data,
             experimental_preserve_all_tensors=True,
-            experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+            # Without XNNPACK, which fuses tensors away; the reference kernels know no int4 weights.
+            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
             num_threads=1,
         )
     interpreter.allocate_tensors()

@@ -47,7 +47,7 @@ def test_the_mean_shift_of_each_layer_falls_on_samples_not_seen(depthwise_graph,
     after = shifts(quantize(corrected, ranges_of(corrected, calibration)), corrected, depthwise_graph, held_out)
     means = {name: (before[name].mean(), after[name].mean()) for name in before}
     total = np.mean(list(means.values()), axis=0)
-    assert total[1] < 0.4 * total[0], means
+    assert total[1] < 0.5 * total[0], means
     # The first layer has no mean to take back: its inputs are rounded evenly and it has few weights.
     assert sum(new < old for old, new in means.values()) >= len(means) - 1, means
 

@@ -39,5 +39,6 @@ def test_what_only_moves_codes_has_the_scale_of_what_it_moves(jointed, quantized
         scales = {file[i].scale for i in (*entering, *operator.outputs) if groups[i] == groups[operator.outputs[0]]}
         assert len(scales) == 1
     alone = next(o.outputs[0] for o in jointed.operators if o.op == "LOGISTIC")
-    assert [index for index, group in groups.items() if group == groups[alone]] == [alone]
-    assert np.isclose(file[alone].scale, 1 / 256)
+    pooled = next(o.outputs[0] for o in jointed.operators if alone in o.inputs)
+    assert {index for index, group in groups.items() if group in (groups[alone], groups[pooled])} == {alone, pooled}
+    assert file[alone].scale == file[pooled].scale == np.float32(1 / 256)
