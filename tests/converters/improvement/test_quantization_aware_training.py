@@ -42,14 +42,15 @@ def trained(depthwise_graph, ranges, digits):
 
 
 def local_and_total_differences(result, inputs):
-    """Largest differences in codes: of each activation given the file's own inputs, and of the logits given ours."""
+    """In codes: the largest difference of each activation given the file's own inputs; that of the logits, n x classes,
+    given ours."""
     graph, bits = result.graph, result.config.bits
     data = (quantize_to_int8 if bits == 8 else quantize_to_int4_weights)(graph, result.ranges)
     shared = shared_ranges(graph, result.ranges)
     on_constant, rounding = rounding_hooks(graph, lambda index: shared[index], bits)
     logits = graph.operators[-1].inputs[0]
     local: dict[str, int] = {}
-    total = 0
+    total: list[np.ndarray] = []
     for sample, file in zip(inputs, run_int8(data, graph, inputs), strict=True):
         own: dict[int, np.ndarray] = {}
 
@@ -66,8 +67,8 @@ def local_and_total_differences(result, inputs):
         for hook in (compare, keep):
             forward(graph, on_constant=on_constant, on_activation=hook)(sample[None])
         mine = np.rint(own[logits] / file[logits].scale) + file[logits].zero_point
-        total = max(total, int(np.abs(mine - file[logits].codes).max()))
-    return local, total
+        total.append(np.abs(mine - file[logits].codes))
+    return local, np.concatenate(total)
 
 
 @pytest.mark.slow
@@ -75,8 +76,9 @@ def local_and_total_differences(result, inputs):
 def test_the_file_computes_what_the_training_computed(trained, digits, bits):
     local, total = local_and_total_differences(trained[bits], digits[2].images[:60] / np.float32(255))
     assert max(local.values()) <= 1, local
-    # A difference of one code in each of thirteen layers adds up; 3 is the largest seen.
-    assert total <= 3
+    # Differences of one code in each of thirteen layers add up here and there, and more so with coarse weights.
+    assert total.mean() < 1
+    assert total.max() <= (3 if bits == 8 else 7)
 
 
 def weight_bytes(data, layer):
