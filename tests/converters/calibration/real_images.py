@@ -13,7 +13,9 @@ from PIL import Image
 def data_folder() -> Path:
     """The folder with cifar10/ and mlperf_tiny/; skips the test where it is not known."""
     if "EDGE_CNN_DATA" not in os.environ:
-        pytest.skip("no CIFAR-10 and no MLPerf Tiny files; set EDGE_CNN_DATA to the folder with cifar10/ and mlperf_tiny/")
+        pytest.skip(
+            "no CIFAR-10 and no MLPerf Tiny files; set EDGE_CNN_DATA to the folder with cifar10/ and mlperf_tiny/"
+        )
     return Path(os.environ["EDGE_CNN_DATA"])
 
 
@@ -41,6 +43,17 @@ def digits(side: int) -> np.ndarray:
     from edge_cnn.host.datasets import load_dataset
 
     return load_dataset("digits").train.images.astype(np.float32)
+
+
+def photographs() -> np.ndarray:
+    """Pieces of scikit-learn's two photographs, a palace before trees and a flower: float32 (520, 32, 32, 3)."""
+    from sklearn.datasets import load_sample_images
+
+    pieces = [
+        image[:416, :640].reshape(13, 32, 20, 32, 3).transpose(0, 2, 1, 3, 4).reshape(-1, 32, 32, 3)
+        for image in load_sample_images().images
+    ]
+    return np.concatenate(pieces).astype(np.float32)
 
 
 def shuffled(images: np.ndarray, seed: int = 0) -> np.ndarray:
