@@ -20,6 +20,7 @@ from converters.metadata.onnx_metadata import add_onnx_metadata
 from converters.metadata.tflite_metadata import add_tflite_metadata
 from converters.replay_recording import REPLAY_PER_CLASS, record_replay
 from converters.schemes.plan import PlannedArtifact, plan_artifacts
+from converters.schemes.tolerances import tolerances_of
 from converters.sources.class_order import in_model_order
 from converters.sources.source_model import SourceModel
 from converters.versions import installed_versions
@@ -29,11 +30,10 @@ from edge_cnn.core.errors import AccuracyDropError, ConstraintError, DataError
 from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.core.manifest import ArtifactEntry, Manifest
 from edge_cnn.core.preprocessing import Preprocessing, input_range
-from edge_cnn.core.tolerance import default_tolerances
 from edge_cnn.device.model_input import to_model_input
 from edge_cnn.device.runtimes.table import open_runtime
 from edge_cnn.host import golden_recording
-from edge_cnn.host.golden_recording import open_reference, record_golden
+from edge_cnn.host.golden_recording import record_golden
 from edge_cnn.host.training_input import model_inputs
 
 _BATCH = 256
@@ -267,11 +267,7 @@ def _entry(plan: PlannedArtifact, artifact: Artifact, test: LabelledImages, prep
         artifact.sha256,
         runtime.inputs[0],
         runtime.outputs[0],
-        default_tolerances(
-            plan.recipe.format,
-            quantized=plan.recipe.is_quantized,
-            recorded_by=open_reference(artifact).kernels().family,
-        ),
+        tolerances_of(plan.recipe, artifact),
         _share_right(np.concatenate(outputs), test.labels),
     )
 
