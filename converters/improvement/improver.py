@@ -21,8 +21,17 @@ from converters.sources.source_model import SourceModel
 from edge_cnn.core.errors import InputError
 from edge_cnn.host.tensorflow_import import import_tensorflow
 
-BITS = {"int8": 8, "int4-weights": 4}
-"""Scheme -> bits of its weights, of the schemes whose rounding biases can be corrected and networks trained for."""
+BITS = {
+    "int8": 8,
+    "int8-uint8io": 8,
+    "int8-floatio": 8,
+    "int8-symmetric": 8,
+    "int8-qdq-int8": 8,
+    "qoperator-int8": 8,
+    "int4-weights": 4,
+}
+"""Scheme -> bits of its weights, of the schemes with 8-bit activations and a weight scale a channel: those that biases
+can be corrected and networks trained for."""
 
 
 @dataclass(frozen=True)
@@ -47,20 +56,20 @@ class Improvement:
             raise InputError("there is no quantized file to equalize for; give --scheme int8")
         if (self.correct_bias or self.qat) and not BITS.keys() & set(schemes):
             raise InputError(
-                f"corrected biases and training are for {' and '.join(BITS)}, got {', '.join(schemes) or 'none'}; "
-                f"give --scheme {next(iter(BITS))}"
+                f"corrected biases and training are for {', '.join(BITS)}; got {', '.join(schemes) or 'no such file'}; "
+                "give --scheme int8"
             )
 
     def steps(self, planned: tuple[PlannedArtifact, ...]) -> int:
         """How many steps an `Improver` reports for the files."""
-        trained = {plan.recipe.scheme for plan in planned} & BITS.keys()
+        bits = {BITS[plan.recipe.scheme] for plan in planned if plan.recipe.scheme in BITS}
         epochs = self.qat.epochs if self.qat else 0
-        return int(self.equalize) + len(trained) * (int(self.correct_bias) + epochs)
+        return int(self.equalize) + len(bits) * (int(self.correct_bias) + epochs)
 
 
 @dataclass
 class Improver:
-    """Improves a source once for each scheme, on demand.
+    """Improves a source once for each width of weights, on demand.
 
     Attributes:
         source: the float model.
@@ -82,8 +91,8 @@ class Improver:
     begin: Callable[[str], None]
     provenance: dict[str, Any] = field(default_factory=dict[str, Any])
     _equalized: FloatGraph | None = None
-    _made: dict[str, tuple[SourceModel, Calibration]] = field(
-        default_factory=dict[str, tuple[SourceModel, Calibration]]
+    _made: dict[int | None, tuple[SourceModel, Calibration]] = field(
+        default_factory=dict[int | None, tuple[SourceModel, Calibration]]
     )
 
     def improve(self, plan: PlannedArtifact) -> tuple[SourceModel, Calibration]:
@@ -95,19 +104,19 @@ class Improver:
         """
         if not plan.recipe.is_quantized or self.improvement == Improvement():
             return self.source, self.calibration
-        scheme = plan.recipe.scheme
-        if scheme not in self._made:
-            self._made[scheme] = self._improve(scheme)
-        return self._made[scheme]
+        bits = BITS.get(plan.recipe.scheme)
+        if bits not in self._made:
+            self._made[bits] = self._improve(bits)
+        return self._made[bits]
 
-    def _improve(self, scheme: str) -> tuple[SourceModel, Calibration]:
+    def _improve(self, bits: int | None) -> tuple[SourceModel, Calibration]:
         graph, calibration = self._equalize(), self.calibration
-        if scheme in BITS and self.improvement.correct_bias:
-            self.begin(f"correcting biases for {scheme}")
-            graph = correct_biases(graph, ranges_of(graph, calibration), calibration.inputs, bits=BITS[scheme])
-            self.provenance.setdefault("corrected_biases", []).append(scheme)
-        if scheme in BITS and self.improvement.qat:
-            graph, calibration = self._train(graph, scheme, self.improvement.qat)
+        if bits and self.improvement.correct_bias:
+            self.begin(f"correcting biases for {bits}-bit weights")
+            graph = correct_biases(graph, ranges_of(graph, calibration), calibration.inputs, bits=bits)
+            self.provenance.setdefault("corrected_biases", []).append(f"{bits}-bit weights")
+        if bits and self.improvement.qat:
+            graph, calibration = self._train(graph, bits, self.improvement.qat)
         return with_graph(self.source, graph), calibration
 
     def _equalize(self) -> FloatGraph:
@@ -123,13 +132,13 @@ class Improver:
             }
         return self._equalized
 
-    def _train(self, graph: FloatGraph, scheme: str, config: QatConfig) -> tuple[FloatGraph, Calibration]:
-        config = replace(config, bits=BITS[scheme], seed=self.seed)
-        self.begin(f"training for {scheme}, epoch 1 of {config.epochs}")
+    def _train(self, graph: FloatGraph, bits: int, config: QatConfig) -> tuple[FloatGraph, Calibration]:
+        config = replace(config, bits=bits, seed=self.seed)
+        self.begin(f"training {bits}-bit weights, epoch 1 of {config.epochs}")
 
         def on_epoch(record: QatEpoch) -> None:
             if 0 < record.epoch < config.epochs:
-                self.begin(f"training for {scheme}, epoch {record.epoch + 1} of {config.epochs}")
+                self.begin(f"training {bits}-bit weights, epoch {record.epoch + 1} of {config.epochs}")
 
         result = train_quantized(
             graph,
@@ -141,8 +150,8 @@ class Improver:
             on_epoch=on_epoch,
         )
         for _ in range(config.epochs - max(1, result.history[-1].epoch + 1)):
-            self.begin(f"training for {scheme} has ended early")
-        self.provenance.setdefault("trained", {})[scheme] = result.to_json()
+            self.begin(f"training {bits}-bit weights has ended early")
+        self.provenance.setdefault("trained", {})[f"{bits}-bit weights"] = result.to_json()
         return result.graph, replace(self.calibration, ranges=result.ranges)
 
 

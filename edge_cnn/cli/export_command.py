@@ -231,10 +231,10 @@ def _improvement_lines(done: dict[str, Any]) -> list[str]:
         ]
     if "corrected_biases" in done:
         lines.append(f"corrected biases for {', '.join(done['corrected_biases'])}")
-    for scheme, trained in done.get("trained", {}).items():
+    for weights, trained in done.get("trained", {}).items():
         before, after = (_percent(share) for share in trained["agreement"])
         lines.append(
-            f"trained for {scheme}: the rounded network agrees on {after} of held-out samples, {before} before training"
+            f"trained {weights}: the rounded network agrees on {after} of held-out samples, {before} before training"
         )
     return [*lines, ""] if lines else []
 

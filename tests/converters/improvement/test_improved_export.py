@@ -56,7 +56,7 @@ def test_a_skewed_network_loses_much_in_both_formats_and_little_once_improved(sk
     assert "improvement" not in plain.manifest.provenance
     told = improved.manifest.provenance["improvement"]
     assert len(told["equalized"]["pairs"]) == 11
-    assert told["corrected_biases"] == ["int8"]
+    assert told["corrected_biases"] == ["8-bit weights"]
 
 
 @pytest.mark.slow
@@ -66,8 +66,10 @@ def test_training_is_told_step_by_step_and_its_record_is_kept_and_float_files_st
     source = source_of(depthwise_graph, data.train.class_names)
     bundle, total = export(source, data, improvement, ("int8", "float32"), steps.append)
     assert [step.done for step in steps] == list(range(total + 1))
-    assert [s.step for s in steps if "training" in s.step] == [f"training for int8, epoch {n} of 3" for n in (1, 2, 3)]
-    told = bundle.manifest.provenance["improvement"]["trained"]["int8"]
+    assert [s.step for s in steps if "training" in s.step] == [
+        f"training 8-bit weights, epoch {n} of 3" for n in (1, 2, 3)
+    ]
+    told = bundle.manifest.provenance["improvement"]["trained"]["8-bit weights"]
     assert told["learn_from"] == "float-model"
     assert told["held_out_loss"][1] <= told["held_out_loss"][0]
     float_file = next(
@@ -111,7 +113,7 @@ def test_the_command_equalizes_and_tells_it_in_json(skew, tmp_path, capsys):
 def test_what_no_file_would_take_is_refused_before_any_work(depthwise_graph, data):
     source = source_of(depthwise_graph, data.train.class_names)
     for improvement, said in (
-        (Improvement(qat=QatConfig(1)), "int8 and int4-weights, got none"),
+        (Improvement(qat=QatConfig(1)), "got no such file"),
         (Improvement(equalize=True), "no quantized file"),
     ):
         with pytest.raises(InputError, match=said):
