@@ -95,6 +95,48 @@ def test_remarks_on_the_calibration_data_are_notes(export: Any, capsys: pytest.C
     assert re.search(r"^60 calibration samples: their second half moved the range of '.+' by \d+\.\d%", notes, re.M)
 
 
+@pytest.mark.slow  # converts, and makes the environments of two compilers at the first use
+def test_compilers_write_into_a_folder_a_target(
+    export: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    option = ("--compiler-option", "ethos-u55", "--accelerator-config=ethos-u55-256")
+    status = export("--target", "ethos-u55", "--compile", *option, "--json", target="cortex-m7")
+    captured = capsys.readouterr()
+    if status == 3 and "cannot be made ready" in captured.err:
+        pytest.skip(captured.err)
+    assert status == 0
+    document = json.loads(captured.out)
+    assert [(row["target"], row["files"]) for row in document["compiled"]] == [
+        ("cortex-m7", ["model.h", "model.cc"]),
+        ("ethos-u55", ["model_vela.tflite"]),
+    ]
+    for row in document["compiled"]:
+        assert row["folder"] == str(tmp_path / f"m.{row['target']}")
+        assert {path.name for path in Path(row["folder"]).iterdir()} == {*row["files"], "report.json"}
+        assert row["report"]["version"]
+    assert document["compiled"][1]["report"]["accelerator"] == "Ethos_U55_256"
+    assert document["compiled"][1]["report"]["cpu_operators"] == []
+    bundle = read_bundle(tmp_path / "m.edgecnn")
+    told = [{name: value for name, value in row.items() if name != "folder"} for row in document["compiled"]]
+    assert bundle.manifest.provenance["compiled"] == told
+    assert "compiling 2/2: model.tflite for ethos-u55 with vela" in captured.err
+
+
+@pytest.mark.slow  # converts
+def test_a_compiler_that_is_missing_is_a_remark_and_where_demanded_status_3(
+    export: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert export("--compile", target="coral-edgetpu") == 3
+    assert "error: edgetpu_compiler is not on PATH; install " in failure(capsys, tmp_path)
+    assert export(target="coral-edgetpu") == 0
+    captured = capsys.readouterr()
+    assert "not compiled for coral-edgetpu: edgetpu_compiler is not on PATH" in captured.err
+    assert "compiled" not in read_bundle(tmp_path / "m.edgecnn").manifest.provenance
+    assert export("--no-compile", target="coral-edgetpu") == 0
+    assert "edgetpu_compiler" not in capsys.readouterr().err
+
+
 @pytest.mark.slow  # converts
 def test_the_given_input_range_overrides_training_json(
     export: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -148,6 +190,8 @@ def test_bad_usage_is_one_line_and_needs_no_tensorflow(
         (["--max-drop", "2"], {}, "2.0 is not in the range 0<=x<=1"),
         (["--input-range", "5"], {}, "'5' is not two numbers LO,HI"),
         (["--golden", "0"], {}, "0 is not in the range x>=1"),
+        (["--compile"], {}, "--compile: rpi5 have no compiler; see 'edge-cnn targets'"),
+        (["--compiler-option", "rpi5", "-x"], {}, "--compiler-option rpi5: that is no target of this export with a"),
         (["--calibration-method", "max"], {}, "'max' is not one of 'min-max', 'percentile', 'mse', 'entropy'"),
     ):
         assert export(*arguments, **options) == 2
