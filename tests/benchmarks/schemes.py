@@ -2,9 +2,9 @@
 
     schemes.py [--write] [RUNTIME[==RELEASE]=PYTHON ...]
 
-Each pair runs in a process of its own, since some crash. A file "runs" where its outputs are those of LiteRT's reference
-kernels on the same file, or for `.onnx` and for those kernels themselves, near the float model's. With EDGE_CNN_DATA the
-MLPerf Tiny ResNet-8 is measured too; a pair runs where it runs on both.
+Each pair runs in a process of its own, since some crash. A file "runs" where its outputs are those of LiteRT's
+reference kernels on the same file, or for `.onnx` and for those kernels themselves, near the float model's. With
+EDGE_CNN_DATA the MLPerf Tiny ResNet-8 is measured too; a pair runs where it runs on both.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ import numpy as np
 from converters.calibration.samples import Calibration
 from converters.schemes.table import RECIPES
 from converters.schemes.tflite_int4_weights import INT4_OPERATORS
-from converters.schemes.weight_quantizer import INT4_LIMIT
 from converters.sources.source_model import SourceModel
 from edge_cnn.core.artifact import ONNX, TFLITE
 from edge_cnn.device.process_end import describe_end
+from edge_cnn.device.tflite.int4_codes import INT4_LIMIT, pack_int4
 from edge_cnn.verify.devices.environments import TFLM, TOSA
 from edge_cnn.verify.sqnr import sqnr_db
 
@@ -113,7 +113,7 @@ def rounded_outputs(source: SourceModel, limit: int, operators: frozenset[str], 
 def foreign_files(source: SourceModel) -> dict[str, bytes]:
     """Files as AI Edge Quantizer writes them: every operator at version 1, FULLY_CONNECTED with a scale a class."""
     from converters.schemes.tflite_edit import TfliteEdit
-    from converters.schemes.weight_quantizer import INT8_LIMIT, pack_int4, quantize_weights
+    from converters.schemes.weight_quantizer import INT8_LIMIT, quantize_weights
 
     def hybrid(limit: int) -> bytes:
         graph = source.float_graph
