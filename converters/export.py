@@ -15,6 +15,7 @@ from converters.calibration.audit import CalibrationAudit, audit_calibration
 from converters.calibration.samples import Calibration, choose_calibration
 from converters.calibration.table import DEFAULT_METHOD
 from converters.constraints.table import violations
+from converters.improvement.improver import Improvement, Improver
 from converters.metadata.onnx_metadata import add_onnx_metadata
 from converters.metadata.tflite_metadata import add_tflite_metadata
 from converters.preflight import check_preflight
@@ -55,6 +56,7 @@ class ExportConfig:
         replay_per_class: how many embeddings a class travel in the bundle.
         max_drop: largest share of the test part that a quantized artifact may get wrong beyond the float model; None
             for no limit.
+        improvement: what is done to the float model before it is quantized.
         releases: runtimes beyond the targets' own that every file of their format must run on, as "litert==2.1.0".
     """
 
@@ -66,6 +68,7 @@ class ExportConfig:
     golden_samples: int = golden_recording.DEFAULT_SAMPLES
     replay_per_class: int = REPLAY_PER_CLASS
     max_drop: float | None = None
+    improvement: Improvement = field(default_factory=Improvement)
     releases: tuple[str, ...] = ()
 
 
@@ -118,8 +121,13 @@ def choose_preprocessing(source: SourceModel, pixel_range: tuple[float, float] |
 
 
 def step_count(config: ExportConfig) -> int:
-    """How many steps `export_bundle` reports: three an artifact and two for the whole. Raises: as `plan_artifacts`."""
-    return 3 * len(plan_artifacts(config.targets, config.schemes)) + 2
+    """How many steps `export_bundle` reports: three an artifact, two for the whole, and those of the improvement.
+
+    Raises:
+        InputError: as `plan_artifacts`.
+    """
+    planned = plan_artifacts(config.targets, config.schemes)
+    return 3 * len(planned) + 2 + config.improvement.steps(planned)
 
 
 def export_bundle(
@@ -149,6 +157,7 @@ def export_bundle(
         AccuracyDropError: a quantized artifact loses more than `config.max_drop`.
     """
     planned = plan_artifacts(config.targets, config.schemes)
+    config.improvement.check(planned)
     train = in_model_order(data.train, source.labels, source.classes)
     test = in_model_order(data.test, source.labels, source.classes)
     if not len(test):
@@ -183,11 +192,14 @@ def export_bundle(
         )
         if on_audit is not None:
             on_audit(audit)
+    train_inputs = model_inputs(train.images, preprocessing) if config.improvement.qat else calibration.inputs
+    improver = Improver(source, calibration, train_inputs, train.labels, config.improvement, config.seed, begin)
     entries: list[ArtifactEntry] = []
     artifacts: list[Artifact] = []
     for plan in planned:
+        improved = improver.improve(plan)
         begin(f"converting {plan.name}")
-        artifact = _convert(plan, source, calibration, labels, preprocessing)
+        artifact = _convert(plan, *improved, labels, preprocessing)
         broken = [line for target in plan.targets for line in violations(artifact, target, plan.recipe.scheme)]
         if broken:
             raise ConstraintError(f"{'; '.join(dict.fromkeys(broken))}; choose another target or scheme")
@@ -221,6 +233,8 @@ def export_bundle(
         "calibration": calibration.provenance() | ({} if audit is None else {"audit": audit.to_json()}),
         "golden": {"samples": len(golden.labels), "part": "test"},
     }
+    if improver.provenance:
+        provenance["improvement"] = improver.provenance
     manifest = Manifest(labels, preprocessing, tuple(entries), float_accuracy, provenance)
     return Bundle(manifest, tuple(artifacts), golden, replay)
 

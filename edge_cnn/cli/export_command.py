@@ -46,6 +46,11 @@ if TYPE_CHECKING:
     show_default=True,
     help="How samples set the ranges of int8 files.",
 )
+@click.option("--equalize", is_flag=True, help="Scale channels of neighbouring layers against each other first.")
+@click.option("--correct-bias", is_flag=True, help="Take back the mean error that rounding gives each channel.")
+@click.option(
+    "--qat", type=click.IntRange(1), metavar="EPOCHS", help="Train with the rounding of int8 or int4-weights."
+)
 @click.option("--golden", type=click.IntRange(1), default=256, show_default=True, help="Test samples in the bundle.")
 @FOR
 @click.option(
@@ -75,6 +80,9 @@ def command(
     max_drop: float | None,
     calibration_samples: int,
     calibration_method: str,
+    equalize: bool,
+    correct_bias: bool,
+    qat: int | None,
     golden: int,
     releases: tuple[str, ...],
     compiling: bool | None,
@@ -106,6 +114,8 @@ def command(
 
     # After the model, whose loading says in one line if TensorFlow and what comes with it are not installed.
     from converters.export import ExportConfig, ExportData, choose_preprocessing, export_bundle, step_count
+    from converters.improvement.improver import Improvement
+    from converters.improvement.quantization_aware_training import QatConfig
     from edge_cnn.host.data_source import load_data
     from edge_cnn.host.datasets import DATASETS
 
@@ -126,6 +136,7 @@ def command(
         calibration_method=calibration_method,
         golden_samples=golden,
         max_drop=max_drop,
+        improvement=Improvement(equalize, correct_bias, QatConfig(epochs=qat) if qat else None),
         releases=releases,
     )
     provenance = {"name": dataset.name, "source": dataset.source, "licence": dataset.licence}
@@ -175,6 +186,7 @@ def _document(bundle: Bundle, out: Path, releases: tuple[str, ...]) -> dict[str,
         "bytes": out.stat().st_size,
         "host_accuracy": bundle.manifest.host_accuracy,
         "calibration": bundle.manifest.provenance["calibration"],
+        "improvement": bundle.manifest.provenance.get("improvement", {}),
         "artifacts": [
             {
                 "name": entry.name,
@@ -222,6 +234,7 @@ def _summary(written: WrittenExport, out: Path, test_samples: int, releases: tup
             table(["artifact", "scheme", "targets", "bytes", "accuracy"], rows),
             f"float model {_percent(bundle.manifest.host_accuracy)} on the same {test_samples} test samples",
             "",
+            *_improvement_lines(bundle.manifest.provenance.get("improvement", {})),
             "constraints kept",
             *(f"  {line}" for line in kept),
             *(["", "preflight", *refused] if refused else []),
@@ -229,6 +242,23 @@ def _summary(written: WrittenExport, out: Path, test_samples: int, releases: tup
             f"wrote {out}, {out.stat().st_size} bytes, with {golden} golden samples",
         ]
     )
+
+
+def _improvement_lines(done: dict[str, Any]) -> list[str]:
+    lines: list[str] = []
+    if "equalized" in done:
+        lines = [
+            f"equalized {len(done['equalized']['pairs'])} pairs of layers; no pair begins with",
+            *(f"  {reason}" for reason in done["equalized"]["skipped"]),
+        ]
+    if "corrected_biases" in done:
+        lines.append(f"corrected biases for {', '.join(done['corrected_biases'])}")
+    for weights, trained in done.get("trained", {}).items():
+        before, after = (_percent(share) for share in trained["agreement"])
+        lines.append(
+            f"trained {weights}: the rounded network agrees on {after} of held-out samples, {before} before training"
+        )
+    return [*lines, ""] if lines else []
 
 
 def _compiled_lines(written: WrittenExport, out: Path) -> list[str]:
