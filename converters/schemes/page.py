@@ -40,7 +40,9 @@ else.
 
 Each cell was measured: the file in that runtime, in a process of its own, against LiteRT's reference kernels on the
 same file or, where there are none, against the float model. A target takes a scheme where all its runtimes run it;
-`export` says so otherwise.
+`export` says so otherwise. Where logits are integers, "runs" alone says that they are those of LiteRT's reference
+kernels to the bit, and "within N steps" how far the furthest of 200 samples' logits is from them, in steps of their
+scale; a step may be several steps of the softmax behind it. Float logits are not counted.
 
 """
 
@@ -48,6 +50,29 @@ _FOREIGN = """
 The last rows of `.tflite` are files as AI Edge Quantizer writes them: every operator at version 1 and FULLY_CONNECTED
 with a scale a class. `inspect` recognises such files by what is in them, and names the runtimes that compute them
 wrongly.
+
+"""
+
+_ROUNDING = """
+### Why integers differ
+
+The operators of TFLite Micro give the same bits as LiteRT's reference kernels but for one, FULLY_CONNECTED. The 8-bit
+specification of TFLite says what its sum is and what the sum is multiplied by, but not how the product is rounded:
+
+- LiteRT 2.3 rounds it once, to the nearest, in every integer scheme.
+- TFLite Micro rounds int8 outputs twice, as both do in convolutions: to `n` binary places, then to whole codes. So the
+  fully-connected layer is a step further from 0 where the first rounding made a half of less than a half: one logit in
+  2^(n+1), where the factor input scale x weight scale / output scale is below 2^-n and at least half of that. Factors of
+  `int8` and `int8-per-tensor` are small, those of
+  `int4-weights`, whose codes are 18 times coarser, they are not: on ResNet-8 0.0083 (n = 6) and 0.23 (n = 2), which
+  is one logit in 128 and one in 8.
+- Of `int16x8` TFLite Micro and tflite-runtime 2.14 round once, but multiply by 16 bits of the factor instead of 31.
+
+`tests/converters/schemes/test_kernel_rounding.py` holds each against integers of any size, to the bit: LiteRT's is the
+exact product rounded to the nearest, the others are not. A layer of its own is off by one step at most; steps add up
+where several fully-connected layers follow each other. Convolutions of `litert` and `tflite-runtime` are XNNPACK's and
+those of optimized kernels, which round otherwise than both. A scale a channel does not mend it: `int16x8` has one, and
+TFLite Micro and tflite-runtime 2.14 refuse `int4-weights` with them in FULLY_CONNECTED.
 
 """
 
@@ -63,7 +88,18 @@ Ranges are min-max, or what the row names (`--calibration-method`).
 
 def page() -> str:
     """The whole page, Markdown."""
-    return _HEAD + _schemes() + _NOTES + _runtimes(TFLITE) + _FOREIGN + _runtimes(ONNX) + "\n" + _ACCURACY + _accuracy()
+    return (
+        _HEAD
+        + _schemes()
+        + _NOTES
+        + _runtimes(TFLITE)
+        + _FOREIGN
+        + _ROUNDING
+        + _runtimes(ONNX)
+        + "\n"
+        + _ACCURACY
+        + _accuracy()
+    )
 
 
 def _schemes() -> str:

@@ -8,9 +8,7 @@ from typing import Protocol
 
 from converters.calibration.samples import Calibration
 from converters.sources.source_model import SourceModel
-
-INTEGER = "integer"
-"""`Recipe.arithmetic` of schemes whose logits are codes; the others are those of `edge_cnn.core.tolerance`."""
+from edge_cnn.core.tolerance import INTEGER
 
 
 class Convert(Protocol):
@@ -42,7 +40,7 @@ class Recipe:
         is_quantized: whether weights or activations are rounded to integers, so that accuracy may fall.
         convert: model, calibration, names in float -> the bytes of the file, without metadata.
         about: in a few words.
-        arithmetic: which bounds other kernels keep to: `INTEGER`, `HYBRID`, `HALF` or `FLOAT`.
+        arithmetic: which bounds other kernels keep to: `INTEGER`, `INT16`, `INT4`, `HYBRID`, `HALF` or `FLOAT`.
     """
 
     format: str

@@ -26,8 +26,8 @@ from converters.sources.source_model import SourceModel
 from edge_cnn.core.artifact import ONNX, TFLITE
 from edge_cnn.core.errors import InputError
 from edge_cnn.core.targets import Target
-from edge_cnn.core.tolerance import FLOAT, HALF, HYBRID
-from edge_cnn.device.runtimes.scheme_support import RUNS, measured
+from edge_cnn.core.tolerance import FLOAT, HALF, HYBRID, INT4, INT16
+from edge_cnn.device.runtimes.scheme_support import measured, runs
 
 Ranges = Mapping[int, tuple[float, float]]
 
@@ -168,6 +168,7 @@ RECIPES: dict[tuple[str, str], Recipe] = {
             True,
             _calibrated(_tflite_int16x8),
             "int16 activations, int8 weights, int64 biases",
+            arithmetic=INT16,
         ),
         Recipe(
             TFLITE,
@@ -176,6 +177,7 @@ RECIPES: dict[tuple[str, str], Recipe] = {
             True,
             _calibrated(lambda graph, ranges, names: quantize_to_int4_weights(graph, ranges, in_float=names)),
             "int8 activations, int4 weights",
+            arithmetic=INT4,
         ),
         Recipe(ONNX, "float32", "float32", False, _onnx(_onnx_float32), "as it was trained", arithmetic=FLOAT),
         Recipe(
@@ -235,7 +237,7 @@ def schemes_of(target: Target) -> tuple[str, ...]:
         for kind, scheme in RECIPES
         if kind == target.format
         and scheme not in target.schemes
-        and all(measured(kind, scheme, runtime) == RUNS for runtime in target.runtimes)
+        and all(runs(measured(kind, scheme, runtime)) for runtime in target.runtimes)
     )
     return (*target.schemes, *others)
 
@@ -259,6 +261,6 @@ def recipe_of(target: Target, scheme: str) -> Recipe:
 def _why_not(target: Target, scheme: str) -> str:
     for runtime in target.runtimes:
         verdict = measured(target.format, scheme, runtime)
-        if verdict not in (None, RUNS):
+        if verdict is not None and not runs(verdict):
             return f", which {runtime} {verdict}"
     return ""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from converters.schemes.recipe import INTEGER, Recipe
+from converters.schemes.recipe import Recipe
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.errors import NoHeadError
-from edge_cnn.core.tolerance import HYBRID, Tolerance, default_tolerances
+from edge_cnn.core.tolerance import HYBRID, INTEGERS, Tolerance, default_tolerances
 from edge_cnn.device.head.surgery import split_head
 from edge_cnn.host.golden_recording import open_reference
 
@@ -21,7 +21,7 @@ def tolerances_of(recipe: Recipe, artifact: Artifact) -> dict[str, Tolerance]:
         ModelError, RuntimeUnavailableError: the file cannot be run here.
     """
     reference = open_reference(artifact)
-    quantized = recipe.arithmetic == INTEGER
+    quantized = is_integer = recipe.arithmetic in INTEGERS
     if quantized:
         try:
             logits = split_head(artifact).info.logits
@@ -32,5 +32,5 @@ def tolerances_of(recipe: Recipe, artifact: Artifact) -> dict[str, Tolerance]:
         recipe.format,
         quantized=quantized,
         recorded_by=reference.kernels().family,
-        computes=HYBRID if recipe.arithmetic == INTEGER else recipe.arithmetic,
+        computes=HYBRID if is_integer and not quantized else recipe.arithmetic,
     )

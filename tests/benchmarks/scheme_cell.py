@@ -1,5 +1,7 @@
 """One file in one runtime, in a process of its own: real values of the outputs as .npy, or one line why not.
 
+Codes of the logits go into OUT with the suffix .codes.npy, where the file has integer logits.
+
 Needs numpy and the runtime alone, so that it runs in environments with old ones:
 scheme_cell.py MODEL INPUTS RUNTIME OUT
 """
@@ -11,9 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_cnn.core.artifact import read_artifact
-from edge_cnn.core.errors import EdgeCnnError
+from edge_cnn.core.artifact import ONNX, TFLITE, Artifact, read_artifact
+from edge_cnn.core.errors import EdgeCnnError, NoHeadError
+from edge_cnn.core.protocols import Runtime
 from edge_cnn.core.quantization import dequantize, quantize
+from edge_cnn.device.head.surgery import split_head
 from edge_cnn.device.runtimes import runtime_check, tflm_interpreter
 from edge_cnn.device.runtimes.table import open_runtime
 
@@ -27,19 +31,38 @@ def main() -> int:
     try:
         opened = open_runtime(artifact, runtime)
         entry, end = opened.inputs[0], opened.outputs[0]
-        if artifact.format == "onnx" and samples.ndim == 4:
+        if artifact.format == ONNX and samples.ndim == 4:
             samples = np.ascontiguousarray(samples.transpose(0, 3, 1, 2))
         if entry.quantization is not None:
             samples = quantize(samples, entry.quantization, entry.numpy_dtype)
         # One at a time: what rounds by the range of the batch would give other values.
-        found = np.concatenate([opened.run([samples[i : i + 1]])[0] for i in range(len(samples))])
+        found = run_one_by_one(opened, samples)
+        codes = logit_codes(artifact, runtime, samples)
     except EdgeCnnError as error:
         text = str(error).removeprefix(f"{runtime} refuses {artifact.name}: ")
         sys.stdout.write(text.removesuffix(f"; see 'edge-cnn inspect {artifact.name}'"))
         return 1
     np.save(out, found if end.quantization is None else dequantize(found, end.quantization))
+    if codes is not None:
+        np.save(Path(out).with_suffix(".codes.npy"), codes)
     Path(out).with_suffix(".version").write_text(opened.version)
     return 0
+
+
+def run_one_by_one(opened: Runtime, samples: np.ndarray) -> np.ndarray:
+    return np.concatenate([opened.run([samples[i : i + 1]])[0] for i in range(len(samples))])
+
+
+def logit_codes(artifact: Artifact, runtime: str, samples: np.ndarray) -> np.ndarray | None:
+    """A softmax hides differences where it saturates and amplifies them elsewhere, so they are counted before it."""
+    if artifact.format != TFLITE:
+        return None
+    try:
+        view = split_head(artifact).logits_view
+    except NoHeadError:
+        return None
+    opened = open_runtime(view, runtime)
+    return run_one_by_one(opened, samples) if opened.outputs[0].numpy_dtype.kind in "iu" else None
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@
 
 Each pair runs in a process of its own, since some crash. A file "runs" where its outputs are those of LiteRT's
 reference kernels on the same file, or for `.onnx` and for those kernels themselves, near the float model's. With
-EDGE_CNN_DATA the MLPerf Tiny ResNet-8 is measured too; a pair runs where it runs on both.
+EDGE_CNN_DATA the MLPerf Tiny ResNet-8 is measured too; a pair runs where it runs on both. Where logits are integers,
+the verdict says within how many steps of the reference's they are; "runs" alone is to the bit.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +25,13 @@ import numpy as np
 from converters.calibration.samples import Calibration
 from converters.schemes.table import RECIPES
 from converters.schemes.tflite_int4_weights import INT4_OPERATORS
+from converters.schemes.verdicts import verdict_within, worse
 from converters.sources.source_model import SourceModel
 from edge_cnn.core.artifact import ONNX, TFLITE
 from edge_cnn.device.process_end import describe_end
+from edge_cnn.device.runtimes.scheme_results import RELEASES as OLD_RELEASES
+from edge_cnn.device.runtimes.scheme_results import RESULTS as OLD
+from edge_cnn.device.runtimes.scheme_support import RUNS
 from edge_cnn.device.tflite.int4_codes import INT4_LIMIT, pack_int4
 from edge_cnn.verify.devices.environments import TFLM, TOSA
 from edge_cnn.verify.sqnr import sqnr_db
@@ -37,7 +43,9 @@ CELL = Path(__file__).with_name("scheme_cell.py")
 SAME_DB, NEAR_DB = 15.0, 5.0
 """SQNR in dB against the reference kernels on the same file, and against the float model; garbage has about 0."""
 
-SAMPLES = 40
+SAMPLES = 100
+"""A kernel that rounds once more is off in one of some hundred logits, which fewer samples would miss."""
+
 LIMIT_S = 120
 
 
@@ -134,10 +142,28 @@ def foreign_files(source: SourceModel) -> dict[str, bytes]:
     return {"dynamic int8 at version 1": hybrid(INT8_LIMIT), "dynamic int4 at version 1": hybrid(INT4_LIMIT)}
 
 
-def run_cell(python: str, runtime: str, path: Path, inputs: Path) -> tuple[np.ndarray | None, str, str]:
-    """Real outputs or None, what was said, and the release."""
+@dataclass(frozen=True)
+class Cell:
+    """What a pair gave.
+
+    Attributes:
+        outputs: real values; None if there are none.
+        codes: of the logits; None where they are no integers.
+        said: why there are no outputs.
+        release: of the runtime.
+    """
+
+    outputs: np.ndarray | None
+    codes: np.ndarray | None = None
+    said: str = ""
+    release: str = ""
+
+
+def run_cell(python: str, runtime: str, path: Path, inputs: Path) -> Cell:
     out = path.with_suffix(".out.npy")
-    out.unlink(missing_ok=True)
+    codes = out.with_suffix(".codes.npy")
+    for old in (out, codes):
+        old.unlink(missing_ok=True)
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"PYTHONPATH": str(ROOT)}
     command = [python, str(CELL), str(path), str(inputs), runtime, str(out)]
     try:
@@ -145,12 +171,14 @@ def run_cell(python: str, runtime: str, path: Path, inputs: Path) -> tuple[np.nd
             command, capture_output=True, text=True, timeout=LIMIT_S, env=environment, check=False, cwd=path.parent
         )
     except subprocess.TimeoutExpired:
-        return None, f"still running after {LIMIT_S} s", ""
+        return Cell(None, said=f"still running after {LIMIT_S} s")
     if child.returncode < 0:
-        return None, f"crashes with {describe_end(child.returncode)}", ""
+        return Cell(None, said=f"crashes with {describe_end(child.returncode)}")
     if child.returncode:
-        return None, child.stdout.strip() or child.stderr.strip().splitlines()[-1], ""
-    return np.load(out), "", out.with_suffix(".version").read_text()
+        return Cell(None, said=child.stdout.strip() or child.stderr.strip().splitlines()[-1])
+    return Cell(
+        np.load(out), np.load(codes) if codes.exists() else None, release=out.with_suffix(".version").read_text()
+    )
 
 
 def verdicts(
@@ -166,17 +194,18 @@ def verdicts(
         for key, data in files.items():
             path = Path(folder) / f"model.{key[0]}"
             path.write_bytes(data)
-            reference: np.ndarray | None = None
+            reference: Cell | None = None
             # The reference kernels first: the others are held against them.
             for runtime in sorted(pythons, key=lambda name: name != "litert-ref"):
                 if runtime.startswith("onnx") != (key[0] == ONNX):
                     continue
-                found, said, release = run_cell(pythons[runtime], runtime.partition("==")[0], path, samples)
+                cell = run_cell(pythons[runtime], runtime.partition("==")[0], path, samples)
+                found = cell.outputs
                 if found is None:
-                    yield key, runtime, f"refuses: {short(said)}"
+                    yield key, runtime, f"refuses: {short(cell.said)}"
                     continue
-                releases[runtime] = release
-                wanted = floats[key] if reference is None else reference
+                releases[runtime] = cell.release
+                wanted = floats[key] if reference is None or reference.outputs is None else reference.outputs
                 got = sqnr_db(wanted, found.reshape(wanted.shape))
                 sys.stderr.write(f"{'/'.join(key)} in {runtime}: {got:.1f} dB\n")
                 if got < (NEAR_DB if reference is None else SAME_DB):
@@ -184,8 +213,15 @@ def verdicts(
                     yield key, runtime, f"known wrong: {what}"
                     continue
                 if runtime == "litert-ref":
-                    reference = found
-                yield key, runtime, "runs"
+                    reference = cell
+                yield key, runtime, verdict_within(steps_between(reference, cell))
+
+
+def steps_between(reference: Cell | None, cell: Cell) -> int:
+    """Largest difference of two logits' codes; 0 where there are none."""
+    if reference is None or reference.codes is None or cell.codes is None:
+        return 0
+    return int(np.abs(reference.codes.astype(int) - cell.codes.reshape(reference.codes.shape).astype(int)).max())
 
 
 def short(said: str) -> str:
@@ -216,8 +252,8 @@ def measure(arguments: list[str]) -> tuple[dict[tuple[str, str], dict[str, str]]
         int4 = rounded_outputs(source, INT4_LIMIT, INT4_OPERATORS, inputs)
         floats |= {(TFLITE, "int4-weights"): int4, (TFLITE, "dynamic int4 at version 1"): int4}
         for key, runtime, verdict in verdicts(files, floats, inputs, pythons, releases):
-            old = results.setdefault(key, {}).get(runtime, "runs")
-            results[key][runtime] = verdict if old == "runs" else old
+            row = results.setdefault(key, {})
+            row[runtime] = worse(row.get(runtime, RUNS), verdict)
     return {
         key: dict(sorted(row.items(), key=lambda item: list(pythons).index(item[0]))) for key, row in results.items()
     }, releases
@@ -236,8 +272,13 @@ def main() -> int:
 def write(results: dict[tuple[str, str], dict[str, str]], releases: dict[str, str]) -> None:
     """Into the code, where `export` and the documentation read it."""
     text = RESULTS.read_text().partition("RESULTS:")[0]
+    # Releases that are not here keep what was measured of them.
+    results = {key: row | {r: v for r, v in OLD.get(key, {}).items() if r not in row} for key, row in results.items()}
+    releases = OLD_RELEASES | releases
     text += f"RESULTS: dict[tuple[str, str], dict[str, str]] = {results!r}\n"
-    text += '"""(format, scheme) -> runtime -> "runs", "refuses: why" or "known wrong: why"."""\n\n'
+    text += (
+        '"""(format, scheme) -> runtime -> "runs", "runs, within N steps", "refuses: why" or "known wrong: why"."""\n\n'
+    )
     text += f"RELEASES: dict[str, str] = {dict(sorted(releases.items()))!r}\n"
     text += '"""Runtime -> the release that was measured."""\n'
     RESULTS.write_text(text)

@@ -1,6 +1,16 @@
 import pytest
 
-from edge_cnn.core.tolerance import KERNEL_FAMILIES, default_tolerances, tolerance_of
+from edge_cnn.core.tolerance import (
+    INT4,
+    INT16,
+    INTEGER,
+    INTEGERS,
+    KERNEL_FAMILIES,
+    Tolerance,
+    computes_of,
+    default_tolerances,
+    tolerance_of,
+)
 
 INT8 = default_tolerances("tflite", quantized=True, recorded_by="litert-ref")
 FLOAT = default_tolerances("tflite", quantized=False, recorded_by="litert-ref")
@@ -65,3 +75,28 @@ def test_what_the_manifest_says_counts():
 )
 def test_nothing_is_made_up_for_what_nobody_knows(family, written, format):
     assert tolerance_of(family, written, format) is None
+
+
+@pytest.mark.parametrize("computes", INTEGERS)
+def test_what_logits_come_from_is_told_by_the_tolerances_after_a_round_trip(computes):
+    made = default_tolerances("tflite", quantized=True, recorded_by="litert-ref", computes=computes)
+    written = {family: Tolerance.from_json(tolerance.to_json()) for family, tolerance in made.items()}
+    assert computes_of(written) == computes
+    # So a family that is new to an old bundle is held to the bounds of its scheme.
+    assert tolerance_of("tflm", older(written, "litert-ref", "xnnpack"), "tflite") == made["tflm"]
+
+
+def test_exact_kernels_are_exact_in_every_integer_scheme_and_no_bound_is_without_its_own_reason():
+    kinds = [default_tolerances("tflite", quantized=True, recorded_by="litert-ref", computes=c) for c in INTEGERS]
+    assert all(kind["litert-ref"].max_lsb == 0 for kind in kinds)
+    assert len({kind["xnnpack"].reason for kind in kinds}) == len({kind["tflm"].reason for kind in kinds}) == 3
+
+
+def test_steps_of_16_bits_may_be_more_and_are_finer_still():
+    by_kind = {
+        c: default_tolerances("tflite", quantized=True, recorded_by="litert-ref", computes=c)["xnnpack"]
+        for c in (INTEGER, INT16, INT4)
+    }
+    # 256 steps of int16 are one of int8.
+    assert by_kind[INTEGER].max_lsb < by_kind[INT16].max_lsb < 256
+    assert by_kind[INT16].min_top1_agreement > by_kind[INTEGER].min_top1_agreement > by_kind[INT4].min_top1_agreement

@@ -7,8 +7,16 @@ from edge_cnn.device.runtimes.scheme_results import RELEASES, RESULTS
 RUNS = "runs"
 
 
+def runs(verdict: str | None) -> bool:
+    """Whether a verdict is "runs", be it to the bit or "runs, within 1 step"."""
+    return verdict is not None and verdict.partition(",")[0] == RUNS
+
+
 def measured(format: str, scheme: str, runtime: str) -> str | None:
-    """What was measured: "runs", "refuses: why" or "known wrong: why"; None where nothing was.
+    """What was measured: "runs", "runs, within N steps", "refuses: why" or "known wrong: why"; None where nothing was.
+
+    "Runs" alone says of integer logits that they are those of LiteRT's reference kernels to the bit. A step is one of
+    the logits' own scale.
 
     Args:
         format: "tflite" or "onnx".

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from converters.schemes.table import RECIPES, recipe_of, schemes_of
+from converters.schemes.verdicts import steps_of, worse
 from edge_cnn.core.artifact import ONNX, TFLITE
 from edge_cnn.core.errors import DeviceUnavailableError, InputError
 from edge_cnn.core.quantization import quantize
 from edge_cnn.core.targets import TARGETS, find_target
 from edge_cnn.device.head.surgery import merge_head, split_head
 from edge_cnn.device.runtimes.scheme_results import RESULTS
-from edge_cnn.device.runtimes.scheme_support import RUNS, measured
+from edge_cnn.device.runtimes.scheme_support import RUNS, measured, runs
 from edge_cnn.device.runtimes.table import open_runtime
 from edge_cnn.verify.devices.table import parse_device
 
@@ -32,6 +33,30 @@ def test_a_release_that_was_not_measured_says_nothing():
     assert measured(TFLITE, "int8", "tflite-runtime==2.14.0") == RUNS
     assert measured(TFLITE, "int8", "tflite-runtime==2.5.0") is None
     assert measured(ONNX, "int8", "onnxruntime==1.23.2") == RUNS
+
+
+def test_logits_of_the_reference_are_their_own_to_the_bit_and_microcontrollers_within_one_step():
+    for kind, scheme in RECIPES:
+        if kind == TFLITE:
+            assert measured(kind, scheme, "litert-ref") == RUNS
+    for scheme in INTEGER:
+        assert measured(TFLITE, scheme, "tflm") in (RUNS, "runs, within 1 step")
+    # Twice is rounded what once is, so these cannot be the same bits in so many logits.
+    assert measured(TFLITE, "int4-weights", "tflm") == "runs, within 1 step"
+
+
+def test_a_pair_is_as_good_as_the_worse_of_two_models():
+    assert worse("runs", "runs, within 2 steps") == "runs, within 2 steps"
+    assert worse("runs, within 11 steps", "runs, within 2 steps") == "runs, within 11 steps"
+    assert worse("runs, within 11 steps", "refuses: no") == "refuses: no"
+    assert worse("known wrong: 5 dB", "runs") == "known wrong: 5 dB"
+    assert [runs(v) for v in ("runs", "runs, within 1 step", "refuses: it", "known wrong: it", None)] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
 
 
 def test_export_refuses_what_a_runtime_of_the_target_computes_wrongly():
@@ -81,7 +106,7 @@ def test_microcontroller_kernels_compute_the_backbone_bit_for_bit_and_logits_wit
         device = parse_device("tflm")
     except DeviceUnavailableError as error:
         pytest.skip(str(error))
-    assert measured(TFLITE, scheme, "tflm") == RUNS
+    assert runs(measured(TFLITE, scheme, "tflm"))
     split = split_head(make(TFLITE, scheme))
     inputs = small[1][100:120]
     try:
@@ -104,8 +129,10 @@ def test_what_runs_here_runs_as_the_code_says(monkeypatch):
     for key, row in results.items():
         for runtime, verdict in row.items():
             written = RESULTS[key][runtime]
-            # ResNet-8 may break what the small model does not.
-            assert verdict.partition(":")[0] == written.partition(":")[0] or verdict == RUNS, (key, runtime, verdict)
+            # ResNet-8 may break what the small model does not, and is further off.
+            alike = verdict.partition(":")[0] == written.partition(":")[0]
+            nearer = runs(verdict) and (not runs(written) or steps_of(verdict) <= steps_of(written))
+            assert alike or nearer, (key, runtime, verdict)
 
 
 @pytest.mark.slow
