@@ -60,12 +60,11 @@ The operators of TFLite Micro give the same bits as LiteRT's reference kernels b
 specification of TFLite says what its sum is and what the sum is multiplied by, but not how the product is rounded:
 
 - LiteRT 2.3 rounds it once, to the nearest, in every integer scheme.
-- TFLite Micro rounds int8 outputs twice, as both do in convolutions: to `n` binary places, then to whole codes. So the
+- TFLite Micro rounds int8 outputs twice, as both do in convolutions: to n binary places, then to whole codes. So the
   fully-connected layer is a step further from 0 where the first rounding made a half of less than a half: one logit in
-  2^(n+1), where the factor input scale x weight scale / output scale is below 2^-n and at least half of that. Factors of
-  `int8` and `int8-per-tensor` are small, those of
-  `int4-weights`, whose codes are 18 times coarser, they are not: on ResNet-8 0.0083 (n = 6) and 0.23 (n = 2), which
-  is one logit in 128 and one in 8.
+  2^(n+1), where the factor input scale x weight scale / output scale is below 2^-n and at least half of that. On
+  ResNet-8 it is 0.0083 in `int8` (n = 6), which is one logit in 128, and 0.23 in `int4-weights`, whose codes are 18
+  times coarser (n = 2), which is one in 8.
 - Of `int16x8` TFLite Micro and tflite-runtime 2.14 round once, but multiply by 16 bits of the factor instead of 31.
 
 `tests/converters/schemes/test_kernel_rounding.py` holds each against integers of any size, to the bit: LiteRT's is the

@@ -122,8 +122,8 @@ _INT16 = Tolerance(
     0.99,
     0.005,
     "steps are 256 times finer than those of int8: kernels that multiply by 16 bits instead of 31 after a "
-    "fully-connected layer gave up to 1 step on a lenet and a ResNet-8 and 10 after ten such layers, optimized kernels 4, "
-    "and no answer changed; one channel's scale off by 2 % gave 99 and more",
+    "fully-connected layer gave up to 1 step on a lenet and a ResNet-8 and 10 after ten such layers, optimized kernels "
+    "4, and no answer changed; one channel's scale off by 2 % gave 99 and more",
     0.99,
 )
 _INT4_ROUNDED_TWICE = replace(
