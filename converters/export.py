@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 import edge_cnn
 from converters.calibration import samples as calibrating
+from converters.calibration.audit import CalibrationAudit, audit_calibration
 from converters.calibration.samples import Calibration, choose_calibration
+from converters.calibration.table import DEFAULT_METHOD
 from converters.constraints.table import violations
 from converters.metadata.onnx_metadata import add_onnx_metadata
 from converters.metadata.tflite_metadata import add_tflite_metadata
@@ -47,6 +49,7 @@ class ExportConfig:
         schemes: quantization schemes; each target's default one if empty.
         seed: of the choice of calibration, golden and replay samples.
         calibration_samples: how many training samples set the ranges.
+        calibration_method: how, a row of `converters.calibration.table.ESTIMATORS`.
         golden_samples: how many test samples travel in the bundle.
         replay_per_class: how many embeddings a class travel in the bundle.
         max_drop: largest share of the test part that a quantized artifact may get wrong beyond the float model; None
@@ -57,6 +60,7 @@ class ExportConfig:
     schemes: tuple[str, ...] = ()
     seed: int = 0
     calibration_samples: int = calibrating.DEFAULT_SAMPLES
+    calibration_method: str = DEFAULT_METHOD
     golden_samples: int = golden_recording.DEFAULT_SAMPLES
     replay_per_class: int = REPLAY_PER_CLASS
     max_drop: float | None = None
@@ -122,6 +126,7 @@ def export_bundle(
     *,
     preprocessing: Preprocessing,
     on_progress: Callable[[Progress], None] | None = None,
+    on_audit: Callable[[CalibrationAudit], None] | None = None,
 ) -> Bundle:
     """Make the artifacts for all targets, check them, and put them with golden samples into a bundle.
 
@@ -131,10 +136,11 @@ def export_bundle(
         config: targets, schemes, seed, sizes.
         preprocessing: from pixels to model inputs, see `choose_preprocessing`.
         on_progress: called when a step begins, and once at the end.
+        on_audit: told of the calibration data before anything is quantized; not called where nothing is.
 
     Raises:
-        InputError: unknown target, or a scheme that it does not take.
-        DataError: the data does not fit the model, or has too few samples.
+        InputError: unknown target or calibration method, or a scheme that the target does not take.
+        DataError: the data does not fit the model, has too few samples, or cannot calibrate.
         ModelError: a converter refuses the model.
         ConstraintError: an artifact breaks a rule of its target.
         AccuracyDropError: a quantized artifact loses more than `config.max_drop`.
@@ -147,7 +153,9 @@ def export_bundle(
     labels = source.labels or train.class_names
     # One stream a purpose: asking for more golden samples must not change the calibration.
     calibration_rng, golden_rng, replay_rng = np.random.default_rng(config.seed).spawn(3)
-    calibration = choose_calibration(train, preprocessing, config.calibration_samples, calibration_rng)
+    calibration = choose_calibration(
+        train, preprocessing, config.calibration_samples, calibration_rng, config.calibration_method
+    )
     test_inputs = model_inputs(test.images, preprocessing)
 
     total, done = step_count(config), 0
@@ -160,6 +168,18 @@ def export_bundle(
 
     begin("measuring the float model")
     float_accuracy = _share_right(source.predict(test_inputs), test.labels)
+    audit = None
+    if any(plan.recipe.is_quantized for plan in planned):
+        audit = audit_calibration(
+            calibration,
+            preprocessing,
+            class_names=labels,
+            test_inputs=test_inputs,
+            predict=source.predict,
+            graph=lambda: source.float_graph,
+        )
+        if on_audit is not None:
+            on_audit(audit)
     entries: list[ArtifactEntry] = []
     artifacts: list[Artifact] = []
     for plan in planned:
@@ -185,6 +205,8 @@ def export_bundle(
     )
     begin("storing embeddings for replay")
     replay = record_replay(artifacts, train, preprocessing, config.replay_per_class, replay_rng)
+    if audit is not None:
+        audit = audit.with_golden(calibration, model_inputs(golden.inputs, preprocessing))
     begin("")
     provenance = {
         "seed": config.seed,
@@ -192,7 +214,7 @@ def export_bundle(
         "training": source.training,
         "versions": installed_versions(),
         "data": data.provenance | data.fingerprints(),
-        "calibration": calibration.provenance(),
+        "calibration": calibration.provenance() | ({} if audit is None else {"audit": audit.to_json()}),
         "golden": {"samples": len(golden.labels), "part": "test"},
     }
     manifest = Manifest(labels, preprocessing, tuple(entries), float_accuracy, provenance)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.calibration.table import DEFAULT_METHOD
 from edge_cnn.core.errors import DataError
 from edge_cnn.core.labelled_images import LabelledImages, stratified_sample
 from edge_cnn.core.preprocessing import Preprocessing
@@ -17,6 +18,8 @@ from edge_cnn.host.training_input import model_inputs
 DEFAULT_SAMPLES = 500
 MIN_SAMPLES = 20
 """With fewer, the ranges of a MinMax calibration depend on chance."""
+HELD_OUT_SAMPLES = 200
+"""How many further training samples, at most, tell how much of new data the ranges would clip."""
 
 
 @dataclass(frozen=True)
@@ -25,16 +28,23 @@ class Calibration:
 
     Attributes:
         inputs: float32 (n, height, width, channels).
+        method: a row of `table.ESTIMATORS`.
+        labels: int64 (n,), None where they are not known.
+        held_out: other inputs of the training part, which no range has seen, float32 (m, height, width, channels); None
+            where there are none.
     """
 
     inputs: NDArray[np.float32]
+    method: str = DEFAULT_METHOD
+    labels: NDArray[np.int64] | None = None
+    held_out: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
 
     def provenance(self) -> dict[str, Any]:
         """What a manifest says of it, JSON values."""
-        return {"samples": len(self), "part": "train", "method": "minmax", "fingerprint": self.fingerprint()}
+        return {"samples": len(self), "part": "train", "method": self.method, "fingerprint": self.fingerprint()}
 
     def fingerprint(self) -> str:
         """SHA-256 over shape and values."""
@@ -44,7 +54,11 @@ class Calibration:
 
 
 def choose_calibration(
-    train: LabelledImages, preprocessing: Preprocessing, count: int, rng: np.random.Generator
+    train: LabelledImages,
+    preprocessing: Preprocessing,
+    count: int,
+    rng: np.random.Generator,
+    method: str = DEFAULT_METHOD,
 ) -> Calibration:
     """Choose `count` samples (all, if there are fewer) of the training part, every class in its share.
 
@@ -53,6 +67,7 @@ def choose_calibration(
         preprocessing: of the model.
         count: how many samples, at least `MIN_SAMPLES`.
         rng: source of the choice.
+        method: a row of `table.ESTIMATORS`.
 
     Raises:
         DataError: too few samples, another shape than the model's, NaN or infinity, or all samples the same.
@@ -63,9 +78,12 @@ def choose_calibration(
         raise DataError(
             f"the calibration data has {len(train)} training samples, at least {MIN_SAMPLES} are needed; give more data"
         )
-    inputs = model_inputs(train.images[stratified_sample(train.labels, count, rng)], preprocessing)
+    order = stratified_sample(train.labels, count + HELD_OUT_SAMPLES, rng)
+    chosen, others = order[:count], order[count:]
+    inputs = model_inputs(train.images[chosen], preprocessing)
     if np.all(inputs == inputs[:1]):
         raise DataError(
             f"the {len(inputs)} calibration samples are all the same, so they say nothing of the ranges; give real data"
         )
-    return Calibration(inputs)
+    held_out = model_inputs(train.images[others], preprocessing) if len(others) else None
+    return Calibration(inputs, method, train.labels[chosen], held_out)

@@ -13,6 +13,7 @@ from edge_cnn.cli.output_path import check_file
 from edge_cnn.core.bundle import SUFFIX, Bundle
 
 if TYPE_CHECKING:
+    from converters.calibration.audit import CalibrationAudit
     from converters.export import Progress
 
 
@@ -30,6 +31,13 @@ if TYPE_CHECKING:
     help="Exit 1 and write nothing when an int8 file loses more than this share of accuracy.",
 )
 @click.option("--calibration-samples", type=click.IntRange(1), default=500, show_default=True)
+@click.option(
+    "--calibration-method",
+    type=click.Choice(["min-max", "percentile", "mse", "entropy"]),
+    default="min-max",
+    show_default=True,
+    help="How samples set the ranges of int8 files.",
+)
 @click.option("--golden", type=click.IntRange(1), default=256, show_default=True, help="Test samples in the bundle.")
 @INPUT_RANGE
 @common_options
@@ -42,6 +50,7 @@ def command(
     schemes: tuple[str, ...],
     max_drop: float | None,
     calibration_samples: int,
+    calibration_method: str,
     golden: int,
     input_range: tuple[float, float] | None,
 ) -> int:
@@ -75,6 +84,7 @@ def command(
         schemes,
         console.seed,
         calibration_samples=calibration_samples,
+        calibration_method=calibration_method,
         golden_samples=golden,
         max_drop=max_drop,
     )
@@ -87,12 +97,17 @@ def command(
         def on_progress(progress: Progress) -> None:
             update(progress.done, progress.step)
 
+        def on_audit(audit: CalibrationAudit) -> None:
+            for remark in audit.remarks:
+                console.note(remark)
+
         bundle = export_bundle(
             source,
             ExportData(dataset.train, dataset.test, provenance),
             config,
             preprocessing=preprocessing,
             on_progress=on_progress,
+            on_audit=on_audit,
         )
     bundle.write(out)
     document = _document(bundle, out) | {"skipped": [str(path) for path in skipped]}
@@ -108,6 +123,7 @@ def _document(bundle: Bundle, out: Path) -> dict[str, Any]:
         "out": str(out),
         "bytes": out.stat().st_size,
         "host_accuracy": bundle.manifest.host_accuracy,
+        "calibration": bundle.manifest.provenance["calibration"],
         "artifacts": [
             {
                 "name": entry.name,

@@ -40,12 +40,12 @@ CLASSES = ("ant", "bee", "cat", "dog")
 
 
 def tiny_data() -> ExportData:
-    """Noise, grey in the training part, so that the parts can be told apart in what an export stores."""
+    """Random blocks, grey in the training part, so that the parts can be told apart in what an export stores."""
     rng = np.random.default_rng(5)
 
     def part(count: int, darkest: int, brightest: int) -> LabelledImages:
-        images = rng.integers(darkest, brightest + 1, (count, 12, 10, 3), dtype=np.uint8)
-        return LabelledImages(images, rng.integers(0, 4, count), CLASSES)
+        blocks = rng.integers(darkest, brightest + 1, (count, 4, 5, 3), dtype=np.uint8)
+        return LabelledImages(blocks.repeat(3, axis=1).repeat(2, axis=2), rng.integers(0, 4, count), CLASSES)
 
     return ExportData(part(160, 100, 200), part(40, 0, 255), {"name": "noise"})
 

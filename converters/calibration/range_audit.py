@@ -1,0 +1,121 @@
+"""Whether the samples suffice: how much ranges still grow, and how much of new data they would clip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from converters.calibration.min_max import MinMax
+from converters.calibration.range_estimator import RangeEstimator
+from converters.calibration.ranges import grouped, new_estimators, ranges_from, see
+from converters.calibration.samples import Calibration
+from converters.float_graph.float_graph import FloatGraph
+
+_GROWTH_WORTH_SAYING = 0.1
+_SATURATION_WORTH_SAYING = 0.01
+
+
+@dataclass(frozen=True)
+class RangeAudit:
+    """Figures of the ranges.
+
+    Attributes:
+        samples: how many set them.
+        growth: tensor name -> share of its range (smallest to largest) that the first half of the samples did not
+            reach, in [0, 1].
+        held_out: how many other training samples were looked at.
+        saturation: tensor name -> share of their activations outside the range of the chosen method; empty without.
+    """
+
+    samples: int
+    growth: dict[str, float]
+    held_out: int
+    saturation: dict[str, float]
+
+    @property
+    def worst_growth(self) -> tuple[str, float]:
+        """The tensor whose range grew most, and by which share."""
+        return _largest(self.growth)
+
+    @property
+    def worst_saturation(self) -> tuple[str, float] | None:
+        """The tensor of which most is clipped, and which share."""
+        return _largest(self.saturation) if self.saturation else None
+
+    def remarks(self, few: int) -> list[str]:
+        """What a person should know, a line each; with fewer than `few` samples the growth in any case."""
+        found: list[str] = []
+        name, share = self.worst_growth
+        if self.samples < few or share > _GROWTH_WORTH_SAYING:
+            found.append(
+                f"{self.samples} calibration samples: their second half widened the range of {name!r} by {share:.1%}; "
+                "more samples make ranges depend less on chance"
+            )
+        if self.worst_saturation is not None and self.worst_saturation[1] > _SATURATION_WORTH_SAYING:
+            name, share = self.worst_saturation
+            found.append(
+                f"{share:.1%} of what {name!r} holds on {self.held_out} other training samples lies outside its range; "
+                "calibrate with more samples or with min-max"
+            )
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        saturation = self.worst_saturation
+        return {
+            "growth": _entry(self.worst_growth),
+            "held_out_samples": self.held_out,
+            "saturation": None if saturation is None else _entry(saturation),
+        }
+
+
+def audit_ranges(graph: FloatGraph, calibration: Calibration) -> RangeAudit:
+    """Run both halves of the samples, and then those held out.
+
+    Raises:
+        InputError: no such method.
+        ModelError: an activation is NaN or infinite.
+    """
+    estimators = new_estimators(graph, calibration.method)
+    extremes: dict[int, RangeEstimator] = {index: MinMax() for index in estimators}
+    half = len(calibration) // 2
+    width_of_half: dict[int, float] = {}
+    for inputs in (calibration.inputs[:half], calibration.inputs[half:]):
+        width_of_half = {index: _width(extreme) for index, extreme in extremes.items()}
+        for values in grouped(graph, inputs, tuple(estimators)):
+            see(graph, estimators, values)
+            see(graph, extremes, values)
+    growth = {
+        graph.tensors[index].name: 1 - width_of_half[index] / width if (width := _width(extreme)) else 0.0
+        for index, extreme in extremes.items()
+    }
+    held_out = 0 if calibration.held_out is None else len(calibration.held_out)
+    return RangeAudit(len(calibration), growth, held_out, _saturation(graph, calibration, estimators))
+
+
+def _saturation(graph: FloatGraph, calibration: Calibration, estimators: dict[int, RangeEstimator]) -> dict[str, float]:
+    if calibration.held_out is None or not len(calibration.held_out):
+        return {}
+    ranges = ranges_from(graph, estimators)
+    outside, seen = dict.fromkeys(estimators, 0), dict.fromkeys(estimators, 0)
+    for values in grouped(graph, calibration.held_out, tuple(estimators)):
+        for index, array in values.items():
+            low, high = np.float32(ranges[index][0]), np.float32(ranges[index][1])
+            if array.min() < low or array.max() > high:
+                outside[index] += int(np.count_nonzero((array < low) | (array > high)))
+            seen[index] += array.size
+    return {graph.tensors[index].name: outside[index] / seen[index] for index in estimators}
+
+
+def _width(estimator: RangeEstimator) -> float:
+    low, high = estimator.range()
+    return high - low
+
+
+def _largest(shares: dict[str, float]) -> tuple[str, float]:
+    return max(shares.items(), key=lambda item: item[1])
+
+
+def _entry(named: tuple[str, float]) -> dict[str, Any]:
+    return {"tensor": named[0], "share": float(f"{named[1]:.4g}")}
