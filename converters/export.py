@@ -109,7 +109,7 @@ def choose_preprocessing(source: SourceModel, pixel_range: tuple[float, float] |
     if pixel_range is not None:
         return input_range(*pixel_range, source.image_shape), "the given input range"
     if source.preprocessing is not None:
-        return source.preprocessing, "training.json"
+        return source.preprocessing, source.described_by
     default = input_range(0.0, 255.0, source.image_shape)
     return default, "the default, for want of training.json; --input-range LO,HI overrides it"
 

@@ -139,6 +139,26 @@ def resnet8(resnet8_folder: Path) -> Bundle:
     return read_bundle(resnet8_folder / "model.edgecnn")
 
 
+@pytest.fixture(scope="session")
+def coloured_split(digits_split: tuple[LabelledImages, LabelledImages]) -> tuple[LabelledImages, LabelledImages]:
+    """What the ResNet-8 of `resnet8_folder` learned from, and was measured with: digits as 32x32 colour images."""
+    return _coloured(digits_split[0], 1), _coloured(digits_split[1].select(slice(300)), 2)
+
+
+@pytest.fixture(scope="session")
+def depthwise_graph(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The `FloatGraph` of a depthwise network that knows the digits at 16x16 (tests/converters/skewed_nets.py)."""
+    from converters.float_graph.float_graph import FloatGraph
+    from tests.converters.skewed_nets import trained_depthwise_net
+
+    train_part = request.getfixturevalue("digits_split")[0]
+
+    def make(made: Path) -> None:
+        (made / "model.tflite").write_bytes(trained_depthwise_net(train_part).data)
+
+    return FloatGraph((_made_once(request, tmp_path_factory, "depthwise", make) / "model.tflite").read_bytes())
+
+
 def _made_once(
     request: pytest.FixtureRequest, factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]
 ) -> Path:

@@ -36,7 +36,8 @@ class Percentile:
         total = histogram.total
         if not total:
             return histogram.range
-        below = math.floor(self._cut * total)  # how many are cut off at each end
+        # How many are cut off at each end; 0.05 % of 200,000 is 100, also in floats.
+        below = math.floor(round(self._cut * total, 6))
         reached = np.cumsum(histogram.counts)
         edges = histogram.edges
         # The values of rank below + 1 from either end are the outermost ones that stay.

@@ -16,12 +16,14 @@ class Constraint:
     """A rule for the artifacts of some targets.
 
     Attributes:
-        applies: whether the rule holds for a target's artifact of a scheme.
         find: artifact -> what breaks the rule, named; empty where it is kept.
+        schemes: the rule holds for these; empty for all.
+        limits: target -> the numbers that `find` takes beyond the artifact; None where it takes none.
     """
 
-    applies: Callable[[Target, str], bool]
-    find: Callable[[Artifact], list[str]]
+    find: Callable[..., list[str]]
+    schemes: frozenset[str] = frozenset()
+    limits: Callable[[Target], int] | None = None
 
     @property
     def message(self) -> str:
@@ -32,9 +34,13 @@ class Constraint:
     def name(self) -> str:
         return self.find.__name__
 
-    def violation(self, artifact: Artifact) -> str | None:
+    def applies(self, scheme: str) -> bool:
+        """Whether the rule holds for files of `scheme`."""
+        return not self.schemes or scheme in self.schemes
+
+    def violation(self, artifact: Artifact, target: Target) -> str | None:
         """None, or one line: the rule and what breaks it."""
-        found = self.find(artifact)
+        found = self.find(artifact) if self.limits is None else self.find(artifact, self.limits(target))
         if not found:
             return None
         more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""

@@ -24,3 +24,13 @@ def constants(artifact: Artifact) -> dict[str, Any]:
 def quantization_nodes(artifact: Artifact) -> list[Any]:
     """QuantizeLinear and DequantizeLinear, in the graph's order."""
     return [n for n in onnx_model(artifact).graph.node if n.op_type in ("QuantizeLinear", "DequantizeLinear")]
+
+
+def producers(artifact: Artifact) -> dict[str, Any]:
+    """Tensor name -> the node that writes it."""
+    return {name: node for node in onnx_model(artifact).graph.node for name in node.output}
+
+
+def node_name(node: Any) -> str:
+    """What to call a node in a message; many have no name."""
+    return node.name or f"the {node.op_type} of {node.output[0]}"

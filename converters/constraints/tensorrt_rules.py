@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from converters.constraints.onnx_file import constants, quantization_nodes
+from typing import Any
+
+from converters.constraints.onnx_file import constants, node_name, onnx_model, producers, quantization_nodes
 from edge_cnn.core.artifact import Artifact
 
 
@@ -48,3 +50,30 @@ def bias_in_float(artifact: Artifact) -> list[str]:
         for node in quantization_nodes(artifact)
         if node.input[0] in initializers and initializers[node.input[0]].dtype == np.int32
     ]
+
+
+def layers_between_pairs(artifact: Artifact) -> list[str]:
+    """A DequantizeLinear stands before samples and weights of every Conv, Gemm and MatMul (TensorRT)."""
+    made_by = producers(artifact)
+    return [
+        node_name(node)
+        for node in onnx_model(artifact).graph.node
+        if node.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul")
+        and not all(_is_dequantized(made_by, name) for name in node.input[:2])
+    ]
+
+
+def residual_adds_between_pairs(artifact: Artifact) -> list[str]:
+    """A DequantizeLinear stands before both inputs of every residual Add (TensorRT)."""
+    held, made_by = constants(artifact), producers(artifact)
+    return [
+        node_name(node)
+        for node in onnx_model(artifact).graph.node
+        if node.op_type == "Add"
+        and not any(name in held for name in node.input)
+        and not all(_is_dequantized(made_by, name) for name in node.input)
+    ]
+
+
+def _is_dequantized(made_by: dict[str, Any], name: str) -> bool:
+    return name in made_by and made_by[name].op_type == "DequantizeLinear"

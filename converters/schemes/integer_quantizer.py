@@ -7,7 +7,7 @@ from typing import Any
 
 from converters.converter_output import silent_step
 from converters.float_graph.float_graph import FloatGraph
-from edge_cnn.core.errors import ModelError
+from converters.schemes.layer_names import check_names
 from edge_cnn.host.tensorflow_import import import_tensorflow
 
 
@@ -32,11 +32,7 @@ def quantize_to_int8(
     Raises:
         ModelError: the quantizer refuses, or a name is not in the graph.
     """
-    unknown = set(in_float) - {operator.name for operator in graph.operators}
-    if unknown:
-        raise ModelError(
-            f"there is no operator {sorted(unknown)[0]!r} to leave in float; 'edge-cnn explain' lists them"
-        )
+    check_names(graph, in_float)
     with silent_step("quantizing to TFLite int8"):
         import_tensorflow()
         from tensorflow.compiler.mlir.lite import types_pb2

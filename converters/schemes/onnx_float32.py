@@ -20,6 +20,8 @@ INPUT, OUTPUT, BATCH = "input", "scores", "batch"
 def convert_to_onnx_float32(source: SourceModel) -> bytes:
     """The bytes of an `.onnx` with input "input" (batch, channels, height, width) and output "scores" (batch, classes).
 
+    What is not of three axes keeps them as the source has them.
+
     BatchNorm is folded into the convolutions and MatMul + Add joined to Gemm, so that quantization sees whole layers.
 
     Raises:
@@ -44,10 +46,10 @@ def _from_tensorflow(source: SourceModel) -> Any:
     tf, _ = import_tensorflow()
     import tf2onnx
 
-    spec = tf.TensorSpec((None, *source.image_shape), tf.float32, name=INPUT)
+    spec = tf.TensorSpec((None, *source.input_shape), tf.float32, name=INPUT)
     # inputs_as_nchw moves the change of layout out of the graph; a Transpose of the input would cost on every image.
     model, _ = tf2onnx.convert.from_function(
-        tf.function(source.function.python_function), (spec,), opset=OPSET, inputs_as_nchw=[INPUT]
+        tf.function(source.function.python_function), (spec,), opset=OPSET, inputs_as_nchw=[INPUT] if len(source.input_shape) == 3 else None
     )
     return model
 
@@ -70,17 +72,17 @@ def _name_edges(model: Any, source: SourceModel) -> None:
     import onnx
 
     graph = model.graph
-    height, width, channels = source.image_shape
     old = graph.output[0].name
     for node in graph.node:
         for names in (node.input, node.output):
             for i, name in enumerate(names):
                 names[i] = OUTPUT if name == old else name
     float32 = onnx.TensorProto.FLOAT
-    graph.input[0].CopyFrom(
-        onnx.helper.make_tensor_value_info(graph.input[0].name, float32, [BATCH, channels, height, width])
-    )
-    graph.output[0].CopyFrom(onnx.helper.make_tensor_value_info(OUTPUT, float32, [BATCH, source.classes]))
+    shape = source.input_shape
+    if len(shape) == 3:
+        shape = (shape[2], *shape[:2])
+    graph.input[0].CopyFrom(onnx.helper.make_tensor_value_info(graph.input[0].name, float32, [BATCH, *shape]))
+    graph.output[0].CopyFrom(onnx.helper.make_tensor_value_info(OUTPUT, float32, [BATCH, *source.output_shape]))
     del graph.value_info[:]
     graph.name = "classifier"
     model.doc_string = graph.doc_string = ""

@@ -89,7 +89,9 @@ def _join_relu(model: Any) -> None:
 def _reader(calibration: Calibration) -> Any:
     from onnxruntime.quantization import CalibrationDataReader
 
-    channels_first: NDArray[np.float32] = np.ascontiguousarray(calibration.inputs.transpose(0, 3, 1, 2))
+    channels_first: NDArray[np.float32] = calibration.inputs
+    if channels_first.ndim == 4:
+        channels_first = np.ascontiguousarray(channels_first.transpose(0, 3, 1, 2))
 
     class Reader(CalibrationDataReader):
         def __init__(self) -> None:

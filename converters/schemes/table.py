@@ -56,4 +56,4 @@ def recipe_of(target: Target, scheme: str) -> Recipe:
             f"target {target.name!r} does not take scheme {scheme!r}; it takes {', '.join(target.schemes)}"
         )
     recipe = _RECIPES[target.format, scheme]
-    return _ONNX_INT8_SYMMETRIC if recipe.is_quantized and target.symmetric_activations else recipe
+    return _ONNX_INT8_SYMMETRIC if recipe.is_quantized and target.activations == "int8-symmetric" else recipe

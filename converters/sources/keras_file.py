@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from converters.sources.loaded_graph import LoadedGraph, image_shape
+from converters.sources.loaded_graph import LoadedGraph, known_shape
 from converters.sources.source_model import SourceModel
 from edge_cnn.core.errors import ModelError
 from edge_cnn.core.preprocessing import Preprocessing
@@ -21,9 +21,9 @@ def source_of_keras(
     training: dict[str, Any] | None = None,
 ) -> SourceModel:
     """A Keras model in memory as a source of conversions; the caller vouches that labels and preprocessing fit."""
-    function, input_shape, output_shape = _function_of_keras(model)
-    shape = image_shape(Path(name), input_shape)
-    return SourceModel(name, function, shape, int(output_shape[1]), labels, preprocessing, training or {})
+    graph = _function_of_keras(model)
+    shapes = (known_shape(Path(name), shape) for shape in (graph.input_shape, graph.output_shape))
+    return SourceModel(name, graph.function, *shapes, labels, preprocessing, training or {})
 
 
 def load_keras(path: Path) -> LoadedGraph:
@@ -44,7 +44,7 @@ def _function_of_keras(model: Any) -> LoadedGraph:
     # Several tensors have a list or a dict of shapes, which Keras may also give as a tuple of shapes.
     for kind, found in (("inputs", shape), ("outputs", output_shape)):
         if not isinstance(found, tuple) or any(isinstance(part, tuple) for part in found):
-            raise ModelError(f"the model has {len(found)} {kind}, a classifier has one; give a classifier")
+            raise ModelError(f"the model has {len(found)} {kind}, export needs one; give a model with one")
     # A fresh function, not the model's own: a reloaded model must be called once before it can be exported.
     function = tf.function(
         # A model may be made to return its one output in a list or a dict.

@@ -8,44 +8,76 @@ from pathlib import Path
 
 from converters.converter_output import silent_step
 from converters.sources.keras_file import load_keras
-from converters.sources.loaded_graph import LoadedGraph, image_shape, try_batch
+from converters.sources.loaded_graph import LoadedGraph, known_shape, try_batch
+from converters.sources.onnx_file import load_onnx
 from converters.sources.saved_model import load_saved_model
 from converters.sources.source_model import SourceModel
+from converters.sources.tflite_file import load_tflite
 from converters.sources.training_file import TRAINING_FILE, read_training
 from edge_cnn.core.errors import ModelError
 
-_WANTED = "give a .keras or .h5 file or a SavedModel folder"
+_WANTED = "give a .keras, .h5, .onnx or .tflite file or a SavedModel folder"
 _HDF5_MARK = b"\x89HDF\r\n\x1a\n"
 
 
+def load_classifier(path: Path) -> SourceModel:
+    """As `load_source_model`, for what becomes a bundle.
+
+    Raises:
+        UnavailableError, ModelError: as `load_source_model`; also if it is not an image classifier.
+    """
+    source = load_source_model(path)
+    _ = source.image_shape, source.classes  # each raises if the model has none
+    return source
+
+
 def load_source_model(path: Path) -> SourceModel:
-    """Read a `.keras` or `.h5` file or a SavedModel folder, with the `training.json` beside it if there is one.
+    """Read a model of one input and one output: `.keras`, `.h5`, `.onnx`, float `.tflite` or a SavedModel folder.
+
+    Labels and preprocessing come from the file itself, or from the `training.json` beside it.
 
     Raises:
         UnavailableError: TensorFlow is not installed here.
-        ModelError: missing, truncated, of another kind, not an image classifier, or `training.json` does not fit it.
+        ModelError: missing, truncated, of another kind, already quantized, of several or dynamic inputs, with an
+            operator that is not read, or `training.json` does not fit it.
     """
     load = _loader(path)
     with silent_step(f"reading {path}"):
-        function, input_shape, output_shape = load(path)
-    shape = image_shape(path, input_shape)
-    if len(output_shape) != 2 or not output_shape[1] or output_shape[1] < 2:
-        raise ModelError(f"{path} has output shape {output_shape}, a classifier has (n, classes); give a classifier")
+        loaded = load(path)
+    input_shape = known_shape(path, loaded.input_shape)
     with silent_step(f"running {path}"):
-        try_batch(path, function, input_shape, shape)
+        output_shape = try_batch(path, loaded.function, loaded.input_shape)
+    source = SourceModel(
+        path.stem, loaded.function, input_shape, output_shape, described_by=path.name, float_tflite=loaded.float_tflite
+    )
+    return _described(source, loaded, path)
+
+
+def _described(source: SourceModel, loaded: LoadedGraph, path: Path) -> SourceModel:
+    """With labels and preprocessing: what the file itself says holds before what stands beside it."""
+    from dataclasses import replace
+
+    if loaded.labels is not None and len(loaded.labels) == source.output_shape[-1]:
+        source = replace(source, labels=loaded.labels)
+    if loaded.preprocessing is not None and loaded.preprocessing.image_shape == source.input_shape:
+        source = replace(source, preprocessing=loaded.preprocessing)
     beside = path.with_name(TRAINING_FILE)
-    labels, preprocessing, training = read_training(beside) if beside.is_file() else (None, None, {})
-    if labels is not None and len(labels) != output_shape[1]:
+    if source.labels is not None or source.preprocessing is not None or not beside.is_file():
+        return source
+    labels, preprocessing, training = read_training(beside)
+    if (len(labels),) != source.output_shape:
         raise ModelError(
-            f"{beside} names {len(labels)} classes, {path.name} has {output_shape[1]}; "
+            f"{beside} names {len(labels)} classes, {path.name} has {source.output_shape[-1]}; "
             "it belongs to another model, remove it or train again"
         )
-    if preprocessing is not None and preprocessing.image_shape != shape:
+    if preprocessing.image_shape != source.input_shape:
         raise ModelError(
-            f"{beside} is for images of shape {preprocessing.image_shape}, {path.name} takes {shape}; "
+            f"{beside} is for images of shape {preprocessing.image_shape}, {path.name} takes {source.input_shape}; "
             "it belongs to another model, remove it or train again"
         )
-    return SourceModel(path.stem, function, shape, int(output_shape[1]), labels, preprocessing, training)
+    return replace(
+        source, labels=labels, preprocessing=preprocessing, training=training, described_by=TRAINING_FILE
+    )
 
 
 def _loader(path: Path) -> Callable[[Path], LoadedGraph]:
@@ -61,12 +93,21 @@ def _loader(path: Path) -> Callable[[Path], LoadedGraph]:
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}") from error
     suffix = path.suffix.lower()
-    if suffix == ".keras":
-        if not zipfile.is_zipfile(path):
-            raise ModelError(f"{path} is not a whole .keras file ({path.stat().st_size} bytes); copy it or train again")
-        return load_keras
-    if suffix in (".h5", ".hdf5"):
-        if start != _HDF5_MARK:
-            raise ModelError(f"{path} is not an HDF5 file; copy it or save it again")
-        return load_keras
-    raise ModelError(f"{path} is not a model that export reads; {_WANTED}")
+    if suffix in _LOADERS and not start:
+        raise ModelError(f"{path} is empty; copy it or save it again")
+    if suffix == ".keras" and not zipfile.is_zipfile(path):
+        raise ModelError(f"{path} is not a whole .keras file ({path.stat().st_size} bytes); copy it or train again")
+    if suffix in (".h5", ".hdf5") and start != _HDF5_MARK:
+        raise ModelError(f"{path} is not an HDF5 file; copy it or save it again")
+    if suffix not in _LOADERS:
+        raise ModelError(f"{path} is not a model that export reads; {_WANTED}")
+    return _LOADERS[suffix]
+
+
+_LOADERS: dict[str, Callable[[Path], LoadedGraph]] = {
+    ".keras": load_keras,
+    ".h5": load_keras,
+    ".hdf5": load_keras,
+    ".onnx": load_onnx,
+    ".tflite": load_tflite,
+}

@@ -23,8 +23,8 @@ def load_saved_model(path: Path) -> LoadedGraph:
     inputs, outputs = signature.structured_input_signature[1], signature.structured_outputs
     if len(inputs) != 1 or len(outputs) != 1:
         raise ModelError(
-            f"{path} has {len(inputs)} inputs and {len(outputs)} outputs, a classifier has one of each; "
-            "give a classifier"
+            f"{path} has {len(inputs)} inputs and {len(outputs)} outputs, export needs one of each; "
+            "give a model with one of each"
         )
     ((input_name, input_spec),) = inputs.items()
     ((output_name, output_spec),) = outputs.items()

@@ -14,6 +14,7 @@ from edge_cnn.core.bundle import SUFFIX, Bundle
 
 if TYPE_CHECKING:
     from converters.calibration.audit import CalibrationAudit
+    from converters.compilers.export_step import CompiledArtifact, WrittenExport
     from converters.export import Progress
 
 
@@ -39,6 +40,21 @@ if TYPE_CHECKING:
     help="How samples set the ranges of int8 files.",
 )
 @click.option("--golden", type=click.IntRange(1), default=256, show_default=True, help="Test samples in the bundle.")
+@click.option(
+    "--compile/--no-compile",
+    "compiling",
+    default=None,
+    help="Demand, or leave out, the compilers of targets that have one; default: those at hand.",
+)
+@click.option("--accelerator-only", is_flag=True, help="Exit 1 when a compiler leaves an operator to the CPU.")
+@click.option(
+    "--compiler-option",
+    "compiler_options",
+    nargs=2,
+    multiple=True,
+    metavar="TARGET WORD",
+    help="One more word for the compiler of a target; repeatable.",
+)
 @INPUT_RANGE
 @common_options
 def command(
@@ -52,18 +68,30 @@ def command(
     calibration_samples: int,
     calibration_method: str,
     golden: int,
+    compiling: bool | None,
+    accelerator_only: bool,
+    compiler_options: tuple[tuple[str, str], ...],
     input_range: tuple[float, float] | None,
 ) -> int:
-    """Convert MODEL (.keras, .h5 or a SavedModel folder) for targets and write one bundle."""
+    """Convert MODEL (.keras, .h5, .onnx, float .tflite or a SavedModel folder) for targets and write one bundle.
+
+    What the compiler of a target makes of it goes into the folder NAME.TARGET beside the bundle.
+    """
+    from converters.compilers.export_step import CompileConfig, check_compiling, write_export
     from converters.schemes.plan import plan_artifacts
 
     # What the command line alone tells is checked before TensorFlow is imported, which takes seconds.
     check_file(out, [SUFFIX])
     plan_artifacts(targets, schemes)
+    words: dict[str, tuple[str, ...]] = {}
+    for target, word in compiler_options:
+        words[target] = (*words.get(target, ()), word)
+    compile_config = CompileConfig(compiling, accelerator_only, words)
+    check_compiling(targets, out, compile_config)
 
-    from converters.sources.load import load_source_model
+    from converters.sources.load import load_classifier
 
-    source = load_source_model(model)
+    source = load_classifier(model)
 
     # After the model, whose loading says in one line if TensorFlow and what comes with it are not installed.
     from converters.export import ExportConfig, ExportData, choose_preprocessing, export_bundle, step_count
@@ -109,10 +137,20 @@ def command(
             on_progress=on_progress,
             on_audit=on_audit,
         )
-    bundle.write(out)
-    document = _document(bundle, out) | {"skipped": [str(path) for path in skipped]}
-    console.result(document, _summary(bundle, out, len(dataset.test)))
+    with console.steps("compiling") as on_step:
+        written = write_export(bundle, out, compile_config, on_step)
+    for note in written.notes:
+        console.note(note)
+    document = _document(written.bundle, out) | {"skipped": [str(path) for path in skipped]}
+    compiled = {"compiled": [_compiled(one, out) for one in written.compiled], "notes": list(written.notes)}
+    console.result(document | compiled, _summary(written, out, len(dataset.test)))
     return 0
+
+
+def _compiled(one: CompiledArtifact, out: Path) -> dict[str, Any]:
+    from converters.compilers.compiled_folder import compiled_folder
+
+    return one.to_json() | {"folder": str(compiled_folder(out, one.target.name))}
 
 
 def _document(bundle: Bundle, out: Path) -> dict[str, Any]:
@@ -142,10 +180,11 @@ def _document(bundle: Bundle, out: Path) -> dict[str, Any]:
     }
 
 
-def _summary(bundle: Bundle, out: Path, test_samples: int) -> str:
+def _summary(written: WrittenExport, out: Path, test_samples: int) -> str:
     from converters.constraints.table import constraints_of
     from edge_cnn.core.targets import find_target
 
+    bundle = written.bundle
     rows = [
         [entry.name, entry.scheme, ", ".join(entry.targets), str(len(artifact.data)), _percent(entry.host_accuracy)]
         for entry, artifact in zip(bundle.manifest.artifacts, bundle.artifacts, strict=True)
@@ -164,9 +203,21 @@ def _summary(bundle: Bundle, out: Path, test_samples: int) -> str:
             "",
             "constraints kept",
             *(f"  {line}" for line in kept),
+            *_compiled_lines(written, out),
             f"wrote {out}, {out.stat().st_size} bytes, with {golden} golden samples",
         ]
     )
+
+
+def _compiled_lines(written: WrittenExport, out: Path) -> list[str]:
+    if not written.compiled:
+        return []
+    lines = [
+        f"  {one.artifact.name} for {one.target.name}: {one.compiled.report.summary()}\n    "
+        + ", ".join(f"{out.stem}.{one.target.name}/{name}" for name in one.compiled.files)
+        for one in written.compiled
+    ]
+    return ["compiled", *lines]
 
 
 def _percent(share: float | None) -> str:

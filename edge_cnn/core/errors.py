@@ -16,6 +16,8 @@ EdgeCnnError
 └── UnavailableError (exit 3)      something that was asked for is not there
     ├── RuntimeUnavailableError
     │   └── AcceleratorUnavailableError  it would compute elsewhere than it was asked to
+    ├── CompilerError                    a target's compiler that does not do its work
+    │   └── CompilerMissingError         a compiler that is not there
     └── DeviceUnavailableError
 """
 
@@ -90,6 +92,14 @@ class RuntimeUnavailableError(UnavailableError):
 
 class AcceleratorUnavailableError(RuntimeUnavailableError):
     """An accelerator that was asked for and does not run the graph; what computes instead is no answer."""
+
+
+class CompilerError(UnavailableError):
+    """A target's own compiler that crashes, hangs, refuses the file or says what nobody understands."""
+
+
+class CompilerMissingError(CompilerError):
+    """A target's own compiler that is not installed and cannot be made ready."""
 
 
 class DeviceUnavailableError(UnavailableError):

@@ -57,7 +57,7 @@ _STYLE: dict[str, Any] = {
 def training_curve(history: Sequence[EpochRecord]) -> str:
     """Loss and accuracy by epoch, of training and of validation; SVG text."""
     epochs = [record.epoch for record in history]
-    with _figure(WIDTH_INCHES, 4.4) as figure:
+    with drawing(WIDTH_INCHES, 4.4) as figure:
         upper, lower = figure.subplots(2, 1, sharex=True)
         for axes, name, title in (
             (upper, "loss", "loss (nats)"),
@@ -75,7 +75,7 @@ def training_curve(history: Sequence[EpochRecord]) -> str:
         lower.set_xlabel("epoch")
         lower.xaxis.get_major_locator().set_params(integer=True)
         upper.legend(loc="upper right")
-        return _svg(figure, "Loss and error by epoch")
+        return svg_text(figure, "Loss and error by epoch")
 
 
 def _plain_ticks(axes: Any) -> None:
@@ -100,7 +100,7 @@ def confusion_matrix(matrix: NDArray[np.integer[Any]], labels: Sequence[str]) ->
     # Mistakes are few beside right answers: shade by the share of the row, under a root so that one in a hundred shows.
     shades = np.sqrt(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1))
     right = np.eye(classes, dtype=bool)
-    with _figure(WIDTH_INCHES, WIDTH_INCHES) as figure:
+    with drawing(WIDTH_INCHES, WIDTH_INCHES) as figure:
         axes = figure.subplots()
         for shown, colour in ((right, FIRST), (~right, SECOND)):
             cells = np.ma.masked_array(shades, ~shown)
@@ -118,7 +118,7 @@ def confusion_matrix(matrix: NDArray[np.integer[Any]], labels: Sequence[str]) ->
                 colour = "white" if shades[row, column] > 0.6 else INK
                 size = 8 if classes <= 12 else 5
                 axes.text(column, row, f"{matrix[row, column]}", ha="center", va="center", color=colour, fontsize=size)
-        return _svg(figure, "Confusion matrix")
+        return svg_text(figure, "Confusion matrix")
 
 
 def _white_to(colour: str) -> Any:
@@ -135,7 +135,7 @@ def histogram(counts: Mapping[int, int], *, title: str = "", x_label: str = "") 
         title: above the chart.
         x_label: what the integers are.
     """
-    with _figure(WIDTH_INCHES, 2.4) as figure:
+    with drawing(WIDTH_INCHES, 2.4) as figure:
         from matplotlib.ticker import StrMethodFormatter
 
         axes = figure.subplots()
@@ -149,7 +149,7 @@ def histogram(counts: Mapping[int, int], *, title: str = "", x_label: str = "") 
         axes.set_xlabel(x_label)
         axes.set_ylabel("count")
         axes.set_title(title)
-        return _svg(figure, title or "Histogram")
+        return svg_text(figure, title or "Histogram")
 
 
 def image_grid(images: NDArray[np.uint8], captions: Sequence[str]) -> str:
@@ -180,7 +180,7 @@ def png_address(pixels: NDArray[np.uint8]) -> str:
 
 
 @contextmanager
-def _figure(width: float, height: float) -> Iterator[Any]:
+def drawing(width: float, height: float) -> Iterator[Any]:
     """A figure of `width` x `height` inches in the house's look; touches no global state of matplotlib."""
     try:
         from matplotlib import rc_context
@@ -191,7 +191,7 @@ def _figure(width: float, height: float) -> Iterator[Any]:
         yield Figure(figsize=(width, height), layout="constrained")
 
 
-def _svg(figure: Any, title: str) -> str:
+def svg_text(figure: Any, title: str) -> str:
     """The figure as an `<svg>` element that fills the width it is given."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})

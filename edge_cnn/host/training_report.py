@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_cnn.core.errors import UnavailableError
 from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.host.charts import confusion_matrix, image_grid, training_curve
 from edge_cnn.host.evaluation import Evaluation
+from edge_cnn.host.page_template import render
 from edge_cnn.host.training import TrainResult
 
 TEMPLATE = "training_report.html"
@@ -30,16 +29,12 @@ def training_report(result: TrainResult, evaluation: Evaluation, test: LabelledI
     Raises:
         UnavailableError: matplotlib or Jinja2 is not installed.
     """
-    try:
-        from jinja2 import Environment, StrictUndefined
-    except ImportError as error:
-        raise UnavailableError(f"the report needs Jinja2 ({error}); pip install 'edge-cnn[host]'") from error
-    source = (files("edge_cnn.host") / "templates" / TEMPLATE).read_text(encoding="utf-8")
-    template = Environment(autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True).from_string(source)
     best = result.history[result.best_epoch]
     wrong = len(test) - int(np.trace(evaluation.confusion))
     shown = evaluation.worst_mistakes(MISTAKES_SHOWN)
-    return template.render(
+    return render(
+        "edge_cnn.host",
+        TEMPLATE,
         title=f"{result.config.architecture} on {record['data']['name']}",
         summary=_summary(result),
         cards=[

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-BENCHMARKS = ("predict_overhead.py", "agent_overhead.py", "cold_start.py", "import_time.py")
+BENCHMARKS = ("predict_overhead.py", "agent_overhead.py", "cold_start.py", "import_time.py", "export_time.py")
 
 
 def run(script: str, *arguments: str) -> str:

@@ -12,9 +12,10 @@ from edge_cnn.core.errors import DeviceUnavailableError, InputError
 from edge_cnn.device.runtimes.table import RUNTIMES
 from edge_cnn.verify.devices import environments
 from edge_cnn.verify.devices.device_side import device_side_folder
-from edge_cnn.verify.devices.prepared_environment import STAMP, PreparedEnvironment
+from edge_cnn.verify.devices.prepared_environment import PreparedEnvironment
 from edge_cnn.verify.devices.swiftshader import FILES, add_swiftshader
 from edge_cnn.verify.devices.table import DEVICE_KINDS, parse_device, ready_devices
+from edge_cnn.verify.devices.virtual_environment import STAMP
 
 HERE = (sys.platform, platform.machine())
 ROWS = [value for value in vars(environments).values() if isinstance(value, PreparedEnvironment)]
@@ -149,7 +150,7 @@ def test_what_others_left_half_made_is_removed_once_it_is_old(row):
     for folder in (old, new):
         folder.mkdir(parents=True)
     os.utime(old, (0, 0))
-    row._forget_half_made()
+    row.environment._forget_half_made()
     assert not old.exists()
     assert new.exists()
 

@@ -17,9 +17,17 @@ from edge_cnn.device.runtimes.table import RUNTIMES, open_runtime
 TIMEOUT_S = 60
 
 OLD_HYBRID_DENSE = (
-    "known wrong: FULLY_CONNECTED with float input and per-channel int8 weights, which tflite-runtime 2.14 computes as "
-    "if they were per-tensor"
+    "known wrong: FULLY_CONNECTED with float input and per-channel integer weights, which tflite-runtime 2.14 computes "
+    "as if they were per-tensor"
 )
+BLOCKWISE_DENSE = (
+    "known wrong: FULLY_CONNECTED with a scale for each block of weights, which TFLite before LiteRT 2.1 computes from "
+    "memory that is not theirs, or crashes"
+)
+HIDDEN_INT4_DENSE = (
+    "known wrong: FULLY_CONNECTED with float input and per-channel int4 weights, which LiteRT before 1.1 computes wrong"
+)
+TFLM_HAS_NO_HYBRID = "it has float activations and integer weights, and TFLite Micro has no hybrid kernels"
 TFLM_DEQUANTIZES_WRONG = (
     "known wrong: DEQUANTIZE with a scale a channel, as weight-only files have it; TFLite Micro takes the first for all"
 )
@@ -37,19 +45,40 @@ def check_runtimes(artifact: Artifact) -> dict[str, str]:
     return verdicts
 
 
-def known_wrong(artifact: Artifact, runtime: str) -> str | None:
-    """Why `runtime` loads the file and computes garbage, None if nothing of the kind is known."""
+def known_wrong(artifact: Artifact, runtime: str, version: tuple[int, ...] | None = None) -> str | None:
+    """Why `runtime` loads the file and computes garbage, None if nothing of the kind is known.
+
+    Args:
+        artifact: the file.
+        runtime: RUNTIME.
+        version: of the runtime; None for what this project installs: tflite-runtime 2.14, LiteRT from 2.1 on.
+    """
     if artifact.format != TFLITE:
         return None
+    from edge_cnn.device.tflite import traits
+    from edge_cnn.device.tflite.file import has_hybrid_per_channel_dense
+
+    old = runtime.startswith("tflite-runtime")
     if runtime == "tflm":
-        from edge_cnn.device.tflite.traits import has_per_channel_dequantize
-
-        return TFLM_DEQUANTIZES_WRONG if has_per_channel_dequantize(artifact) else None
-    if runtime.startswith("tflite-runtime"):
-        from edge_cnn.device.tflite.file import has_hybrid_per_channel_dense
-
-        return OLD_HYBRID_DENSE if has_hybrid_per_channel_dense(artifact) else None
+        return TFLM_DEQUANTIZES_WRONG if traits.has_per_channel_dequantize(artifact) else None
+    if old and has_hybrid_per_channel_dense(artifact):
+        return OLD_HYBRID_DENSE
+    if version is None:
+        version = (2, 14) if old else (2, 1)
+    if (old or version < (2, 1)) and traits.has_blockwise_dense(artifact):
+        return BLOCKWISE_DENSE
+    if not old and version < (1, 1) and traits.has_hidden_int4_dense(artifact):
+        return HIDDEN_INT4_DENSE
     return None
+
+
+def refusal(artifact: Artifact, runtime: str) -> str | None:
+    """Why `runtime` does not take the file whatever its operators, None where nothing of the kind is known."""
+    if runtime != "tflm" or artifact.format != TFLITE:
+        return None
+    from edge_cnn.device.tflite.traits import is_hybrid
+
+    return TFLM_HAS_NO_HYBRID if is_hybrid(artifact) else None
 
 
 def _load_in_child(path: Path, runtime: str) -> str:

@@ -12,10 +12,9 @@ from edge_cnn.core.errors import ModelError
 from edge_cnn.core.protocols import Kernels
 from edge_cnn.device.native_output import captured_native_stderr
 from edge_cnn.device.runtimes.fixed_batch import batch_size, check_fit, run_in_batches
-from edge_cnn.device.runtimes.runtime_check import known_wrong
+from edge_cnn.device.runtimes.runtime_check import known_wrong, refusal
 from edge_cnn.device.tflite.file import read_tflite
 from edge_cnn.device.tflite.fixed_shapes import with_fixed_shapes
-from edge_cnn.device.tflite.traits import is_hybrid
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,12 +44,7 @@ class TflmInterpreter:
         graph = read_tflite(with_fixed_shapes(artifact))
         self.inputs, self.outputs = graph.inputs, graph.outputs
         self._file = artifact.name
-        if is_hybrid(artifact):
-            raise self._refusal(
-                "it has float activations and integer weights, and TFLite Micro has no hybrid kernels; "
-                "export it as int8 or float32"
-            )
-        wrong = known_wrong(artifact, self.name)
+        wrong = refusal(artifact, self.name) or known_wrong(artifact, self.name)
         if wrong is not None:
             raise self._refusal(f"{wrong}; export it as int8 or float32")
         self._interpreter: Any = self._loaded(artifact.data)

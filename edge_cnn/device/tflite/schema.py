@@ -70,3 +70,12 @@ FULLY_CONNECTED_OPTIONS = 8
 
 RESHAPE_OPTIONS = 17
 """Number of ReshapeOptions in the union BuiltinOptions."""
+
+DEPTHWISE_CONV_2D_OPTIONS = 2
+"""Number of DepthwiseConv2DOptions in the union BuiltinOptions."""
+
+POOL_2D_OPTIONS = 5
+"""Number of Pool2DOptions in the union BuiltinOptions."""
+
+CONCATENATION_OPTIONS = 10
+"""Number of ConcatenationOptions in the union BuiltinOptions."""

@@ -15,7 +15,7 @@ from edge_cnn.core.errors import InputError
 from edge_cnn.device.head.softmax_head import SoftmaxHead
 from edge_cnn.device.training.blas_threads import one_blas_thread
 from edge_cnn.device.training.embedding_rows import EmbeddingRows
-from edge_cnn.device.training.optimizers.optimizer import OptimizerSettings, State
+from edge_cnn.device.training.optimizers.optimizer import OptimizerSettings, State, is_positive, refuse
 from edge_cnn.device.training.optimizers.table import AUTO, OPTIMIZERS, QUASI_NEWTON, check_name, choose_optimizer
 from edge_cnn.device.training.problem import HeadProblem, Parameters, loss_and_accuracy
 from edge_cnn.device.training.progress import EpochLoss, TrainingProgress, resume
@@ -47,13 +47,11 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         check_name(self.optimizer)
         checks = (
-            ("l2", self.l2 is None or 0 < self.l2 < np.inf, "positive"),
-            ("label smoothing", 0 <= self.smoothing < 1, "in [0, 1)"),
-            ("patience", self.patience is None or self.patience >= 1, "at least 1"),
+            ("l2", self.l2, is_positive(self.l2), "positive and finite"),
+            ("label smoothing", self.smoothing, 0 <= self.smoothing < 1, "in [0, 1)"),
+            ("patience", self.patience, self.patience is None or self.patience >= 1, "at least 1"),
         )
-        for name, fine, wanted in checks:
-            if not fine:
-                raise InputError(f"fine-tuning: {name} must be {wanted}; change it")
+        refuse(checks)
         if self.optimizer == QUASI_NEWTON and self.settings.learning_rate is not None:
             raise InputError(
                 f"fine-tuning: {QUASI_NEWTON} finds its steps itself, got a learning rate of "

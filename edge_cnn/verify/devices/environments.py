@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from edge_cnn.verify.devices.prepared_environment import LINUX_X86_64, PreparedEnvironment
+from edge_cnn.verify.devices.prepared_environment import PreparedEnvironment
 from edge_cnn.verify.devices.swiftshader import FOLDER, add_swiftshader
+from edge_cnn.verify.devices.virtual_environment import LINUX_X86_64
 
 TFLM = PreparedEnvironment(
     name="tflm",

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import platform
-import shutil
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,27 +12,7 @@ from edge_cnn.device.runtimes.table import RUNTIMES
 from edge_cnn.verify.devices.agent_device import AgentDevice
 from edge_cnn.verify.devices.device_side import device_side_folder
 from edge_cnn.verify.devices.preparation import OnStep, cache_folder
-
-STAMP = "ready.json"
-"""In the folder of an environment: the requirements that it was made from."""
-
-LINUX_X86_64 = ("linux", "x86_64")
-
-_STALE_S = 24 * 3600.0
-"""A half-made environment of this age belongs to nobody any more."""
-
-_SAID_OF_NETWORK = (
-    "temporary failure in name resolution",
-    "name or service not known",
-    "network is unreachable",
-    "connection refused",
-    "connection timed out",
-    "after connection broken by",
-    "cannot connect to proxy",
-    "max retries exceeded",
-)
-_SAID_OF_WHEELS = ("no matching distribution found", "could not find a version that satisfies")
-"""What pip says, in lower case. Without a network it goes on to say that it finds no version, so that comes last."""
+from edge_cnn.verify.devices.virtual_environment import VirtualEnvironment, python_of
 
 
 @dataclass(frozen=True)
@@ -72,65 +45,27 @@ class PreparedEnvironment:
     def folder(self) -> Path:
         return cache_folder() / "devices" / self.name
 
+    @property
+    def environment(self) -> VirtualEnvironment:
+        """What makes its folder."""
+        return VirtualEnvironment(
+            f"device {self.name!r}",
+            self.folder,
+            self.requirements,
+            self.pythons,
+            self.machines,
+            self.megabytes,
+            (f"does {self.runtime} load?", self._check_runtime),
+            self.addition,
+        )
+
     def missing(self) -> str | None:
         """As `Preparation.missing`."""
-        try:
-            made_from = json.loads((self.folder / STAMP).read_text())["requirements"]
-        except (OSError, ValueError, TypeError, KeyError):
-            return f"an environment with {self.requirements[0]}, about {self.megabytes} MB"
-        if made_from != list(self.requirements):
-            return f"its environment is of another version of edge_cnn; it wants {', '.join(self.requirements)}"
-        # The environment's Python is a link to the one that made it.
-        return None if _python(self.folder).exists() else "the Python that its environment was made with is gone"
+        return self.environment.missing()
 
     def setup(self, on_step: OnStep) -> None:
-        """As `Preparation.setup`: made aside and put in its place whole; pip keeps what an interrupted one downloaded.
-
-        Raises:
-            DeviceUnavailableError: there are no wheels for this Python or machine, the package index cannot be
-                reached, there is no space, or the runtime does not load.
-        """
-        if self.missing() is None:
-            return
-        self._check_wheels()
-        try:
-            self.folder.parent.mkdir(parents=True, exist_ok=True)
-            self._forget_half_made()
-            making = Path(tempfile.mkdtemp(dir=self.folder.parent, prefix=f".{self.name}-"))
-            try:
-                self._make(making, on_step)
-            finally:
-                shutil.rmtree(making, ignore_errors=True)
-        except OSError as error:
-            raise self._failed(f"{error.filename}: {error.strerror}", "see to that folder") from error
-
-    def _make(self, making: Path, on_step: OnStep) -> None:
-        steps = 3 if self.addition is None else 4
-        on_step(0, steps, f"a virtual environment for {self.name}")
-        self._run([sys.executable, "-m", "venv", str(making)])
-        on_step(1, steps, f"pip install {' '.join(self.requirements)}, about {self.megabytes} MB")
-        python = str(_python(making))
-        self._run([python, "-P", "-m", "pip", "install", "--quiet", "--only-binary=:all:", *self.requirements])
-        if self.addition is not None:
-            what, add = self.addition
-            on_step(2, steps, what)
-            try:
-                add(making)
-            except DeviceUnavailableError as error:
-                raise self._failed(str(error), "then run it again") from error
-        on_step(steps - 1, steps, f"does {self.runtime} load?")
-        self._check_runtime(making)
-        (making / STAMP).write_text(json.dumps({"requirements": self.requirements}))
-        # An environment may be moved as long as nobody uses its console scripts, and nobody does.
-        if self.folder.exists():
-            self.folder.rename(making / "old")
-        try:
-            making.rename(self.folder)
-        except OSError:
-            # Somebody else may have been first, with the same requirements.
-            if self.missing() is not None:
-                raise
-        shutil.rmtree(self.folder / "old", ignore_errors=True)
+        """As `Preparation.setup`. Raises: DeviceUnavailableError: as `VirtualEnvironment.setup`."""
+        self.environment.setup(on_step)
 
     def parse(self, text: str, rest: str, limit_s: float) -> AgentDevice:
         """DEVICE -> a device.
@@ -147,7 +82,7 @@ class PreparedEnvironment:
         own = {"PYTHONPATH": str(device_side_folder()), "PYTHONNOUSERSITE": "1"}
         return AgentDevice(
             self.name,
-            (str(_python(folder)),),
+            (str(python_of(folder)),),
             f"delete {self.folder} and make it again with 'edge-cnn devices setup {self.name}'",
             self.runtime,
             limit_s,
@@ -155,56 +90,15 @@ class PreparedEnvironment:
             os.environ | own | {name: value.replace("{folder}", str(folder)) for name, value in self.variables.items()},
         )
 
-    def _check_wheels(self) -> None:
-        machine = (sys.platform, platform.machine())
-        if machine not in self.machines:
-            known = " and ".join(f"{system} on {cpu}" for system, cpu in self.machines)
-            raise self._failed(f"there are no wheels for {machine[0]} on {machine[1]}", f"it needs {known}")
-        if sys.version_info[0] != 3 or sys.version_info[1] not in self.pythons:
-            known = ", ".join(f"3.{minor}" for minor in self.pythons)
-            raise self._failed(
-                f"there are no wheels for Python {sys.version_info[0]}.{sys.version_info[1]}",
-                f"run edge-cnn with Python {known}",
-            )
-
     def _check_runtime(self, folder: Path) -> None:
         device = self._device(folder, 120.0)
         try:
             held = device.runtimes(RUNTIMES[self.runtime].format)
         except DeviceUnavailableError as error:
-            raise self._failed(f"the agent does not start there: {error}", "is the disk full?") from error
+            raise self.environment.failed(f"the agent does not start there: {error}", "is the disk full?") from error
         finally:
             device.close()
         if self.runtime not in held:
-            raise self._failed(f"{', '.join(self.requirements)} brought no {self.runtime}", "update edge_cnn")
-
-    def _run(self, command: list[str]) -> None:
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        child = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-        if child.returncode == 0:
-            return
-        said = [line.strip() for line in (child.stdout + child.stderr).splitlines() if line.strip()]
-        text = "\n".join(said).lower()
-        # pip tells the reason first, and then what it could not do.
-        told = next((line for line in reversed(said) if line.startswith("ERROR")), said[-1] if said else "no message")
-        if any(words in text for words in _SAID_OF_NETWORK):
-            raise self._failed("the package index cannot be reached", "connect to the network, or set pip's proxy")
-        if any(words in text for words in _SAID_OF_WHEELS):
-            raise self._failed(f"there is no wheel here, pip says '{told}'", "look at pip's index and constraints")
-        if "no space left" in text:
-            raise self._failed("no space is left on the disk", f"it takes {self.megabytes} MB, and pip's cache")
-        if "ensurepip" in text:
-            raise self._failed("this Python makes no virtual environments", "install python3-venv")
-        raise self._failed(f"'{told}'", "try again")
-
-    def _forget_half_made(self) -> None:
-        for left in self.folder.parent.glob(f".{self.name}-*"):
-            if time.time() - left.stat().st_mtime > _STALE_S:
-                shutil.rmtree(left, ignore_errors=True)
-
-    def _failed(self, what: str, advice: str) -> DeviceUnavailableError:
-        return DeviceUnavailableError(f"device {self.name!r} cannot be made ready: {what}; {advice}")
-
-
-def _python(folder: Path) -> Path:
-    return folder / "bin" / "python"
+            raise self.environment.failed(
+                f"{', '.join(self.requirements)} brought no {self.runtime}", "update edge_cnn"
+            )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -38,16 +38,30 @@ class OptimizerSettings:
 
     def __post_init__(self) -> None:
         checks = (
-            ("epochs", self.passes >= 1, "at least 1"),
-            ("tolerance", 0 < self.tolerance < 1, "between 0 and 1"),
-            ("learning rate", self.learning_rate is None or 0 < self.learning_rate < np.inf, "positive"),
-            ("batch size", self.batch_size >= 1, "at least 1"),
-            ("momentum", 0 <= self.momentum < 1, "in [0, 1)"),
-            ("memory", self.memory >= 1, "positive"),
+            ("epochs", self.passes, self.passes >= 1, "at least 1"),
+            ("tolerance", self.tolerance, 0 < self.tolerance < 1, "between 0 and 1"),
+            ("learning rate", self.learning_rate, is_positive(self.learning_rate), "positive and finite"),
+            ("batch size", self.batch_size, self.batch_size >= 1, "at least 1"),
+            ("momentum", self.momentum, 0 <= self.momentum < 1, "in [0, 1)"),
+            ("memory", self.memory, self.memory >= 1, "positive"),
         )
-        for name, fine, wanted in checks:
-            if not fine:
-                raise InputError(f"fine-tuning: {name} must be {wanted}; change it")
+        refuse(checks)
+
+
+def is_positive(value: float | None) -> bool:
+    """Whether a setting that may be left out is a positive number below infinity where it is given."""
+    return value is None or 0 < value < np.inf
+
+
+def refuse(checks: Iterable[tuple[str, object, bool, str]]) -> None:
+    """Raise for the first setting, (name, value, whether it is fine, what is wanted), that is not fine.
+
+    Raises:
+        InputError: there is one.
+    """
+    for name, value, fine, wanted in checks:
+        if not fine:
+            raise InputError(f"fine-tuning: {name} must be {wanted}, got {value}; change it")
 
 
 @dataclass(frozen=True)

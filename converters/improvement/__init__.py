@@ -1,0 +1,1 @@
+"""A better quantized model from the same float model: equalized, with corrected biases, trained with rounding."""

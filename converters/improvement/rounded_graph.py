@@ -1,0 +1,64 @@
+"""What an int8 file computes, as a float computation: every weight, bias and activation rounded to its codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from converters.float_graph.float_graph import FloatGraph, Layer
+from converters.float_graph.tensorflow_graph import Hook
+from converters.improvement.fake_quantization import (
+    ACTIVATION_CODES,
+    BIAS_CODES,
+    activation_scale,
+    fake_quantize,
+    weight_limit,
+    weight_scale,
+)
+
+RangeOf = Callable[[int], tuple[Any, Any]]
+"""Tensor index -> (low, high), numbers or TensorFlow scalars."""
+
+
+def rounded_weights(weights: Any, layer: Layer, bits: int) -> Any:
+    """A layer's weights on the grid of their codes: symmetric, one scale an output channel."""
+    limit = weight_limit(bits)
+    return fake_quantize(weights, weight_scale(weights, layer.channel_axis, bits), 0.0, (-limit, limit))
+
+
+def rounding_hooks(
+    graph: FloatGraph, range_of: RangeOf, bits: int, constants: Mapping[int, Any] | None = None
+) -> tuple[Hook, Hook]:
+    """Hooks on constants and on activations for `tensorflow_graph.forward`, which round as an int8 file does.
+
+    Args:
+        graph: its layers have constants of their own (`with_own_constants`).
+        range_of: of every activation, tensors that share a scale alike (`shared_ranges`).
+        bits: of weights, 8 or 4; activations have 8, biases 32.
+        constants: tensor index -> what the computation reads in its place.
+    """
+    import tensorflow as tf
+
+    given = constants or {}
+    weights_of = {layer.weights: layer for layer in graph.layers}
+    biases_of = {layer.bias: layer for layer in graph.layers}
+
+    def on_constant(index: int, value: Any) -> Any:
+        if index in weights_of:
+            return rounded_weights(value, weights_of[index], bits)
+        if index in biases_of:
+            layer = biases_of[index]
+            weights = given[layer.weights] if layer.weights in given else tf.constant(graph.constant(layer.weights))
+            scale = tf.reshape(weight_scale(weights, layer.channel_axis, bits), [-1])
+            return fake_quantize(value, scale * activation_scale(*range_of(layer.input))[0], 0.0, BIAS_CODES)
+        if graph.tensors[index].type == "float32":
+            ends = tf.reduce_min(value), tf.reduce_max(value)
+            return fake_quantize(value, *activation_scale(*ends), ACTIVATION_CODES)
+        return value
+
+    def on_activation(index: int, value: Any) -> Any:
+        if graph.tensors[index].type != "float32":
+            return value
+        return fake_quantize(value, *activation_scale(*range_of(index)), ACTIVATION_CODES)
+
+    return on_constant, on_activation

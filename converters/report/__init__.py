@@ -1,0 +1,1 @@
+"""What an export came to, as one page."""

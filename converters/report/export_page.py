@@ -1,0 +1,130 @@
+"""What an export came to, as one HTML file: figures of every file, layers, constraints, provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from converters.constraints.table import constraints_of
+from converters.report.attempt import Attempt
+from converters.report.export_charts import layer_bars, trade_off
+from edge_cnn.core.bundle import Bundle
+from edge_cnn.core.targets import find_target
+from edge_cnn.host.page_template import render
+
+TEMPLATE = "export_report.html"
+_LONGEST_NAME = 28
+
+
+@dataclass(frozen=True)
+class ExportRecord:
+    """What the page shows beside the bundle.
+
+    Attributes:
+        attempts: every file that was tried, those of the bundle among them.
+        test_samples: how many samples the accuracies are of.
+        layers: artifact name -> SQNR in dB of each layer's output by name, in the order of execution.
+        path: what was tried to keep the bound on the drop, a sentence each.
+    """
+
+    attempts: Sequence[Attempt]
+    test_samples: int
+    layers: Mapping[str, Mapping[str, float]] = field(default_factory=dict[str, dict[str, float]])
+    path: Sequence[str] = ()
+
+
+def export_page(bundle: Bundle, record: ExportRecord) -> str:
+    """The page as text.
+
+    Raises:
+        UnavailableError: matplotlib or Jinja2 is not installed.
+    """
+    manifest = bundle.manifest
+    kept = [attempt for attempt in record.attempts if attempt.kept]
+    smallest = min(kept, key=lambda attempt: attempt.size)
+    timed = all(attempt.latency_us is not None for attempt in record.attempts)
+    cards = [
+        {"value": _percent(manifest.host_accuracy), "label": f"right: the float model, {record.test_samples} images"},
+        {"value": _percent(smallest.accuracy), "label": f"right: {smallest.name}, the smallest file"},
+        {"value": f"{smallest.size:,}", "label": f"bytes of {smallest.name}"},
+    ]
+    if timed:
+        fastest = min(kept, key=lambda attempt: attempt.latency_us or 0.0)
+        cards.append({"value": _micro(fastest.latency_us), "label": f"µs an image here: {fastest.name}"})
+    return render(
+        "converters.report",
+        TEMPLATE,
+        title=f"{manifest.provenance['model']} exported",
+        summary=f"{len(kept)} file(s) for {', '.join(_targets(bundle))}; {', '.join(manifest.labels[:12])}"
+        f"{' ...' if len(manifest.labels) > 12 else ''}.",
+        cards=cards,
+        by_size=trade_off(record.attempts, lambda attempt: attempt.size / 1000, "size (kB)"),
+        by_latency=trade_off(record.attempts, lambda attempt: attempt.latency_us or 0.0, "time of an image (µs)")
+        if timed
+        else "",
+        float_accuracy=_percent(manifest.host_accuracy),
+        attempts=[_row(number, attempt) for number, attempt in enumerate(record.attempts, 1)],
+        path=list(record.path),
+        layers=[
+            {"name": name, "chart": layer_bars([_short(layer) for layer in found], list(found.values()))}
+            for name, found in record.layers.items()
+            if found
+        ],
+        constraints=_constraints(bundle),
+        facts=[{"name": name, "value": value} for name, value in _facts(manifest.provenance).items()],
+    )
+
+
+def _row(number: int, attempt: Attempt) -> dict[str, str]:
+    return {
+        "number": str(number),
+        "name": attempt.name,
+        "scheme": attempt.scheme,
+        "size": f"{attempt.size:,}",
+        "accuracy": _percent(attempt.accuracy),
+        "latency": _micro(attempt.latency_us),
+        "note": "" if attempt.kept else "tried, not kept",
+    }
+
+
+def _targets(bundle: Bundle) -> list[str]:
+    return list(dict.fromkeys(name for entry in bundle.manifest.artifacts for name in entry.targets))
+
+
+def _constraints(bundle: Bundle) -> list[dict[str, str]]:
+    """Each rule once, with whom it is for: an artifact that breaks one is never written."""
+    users: dict[str, dict[str, None]] = {}
+    for entry in bundle.manifest.artifacts:
+        for name in entry.targets:
+            for constraint in constraints_of(find_target(name), entry.scheme):
+                users.setdefault(constraint.message, {})[f"{name} ({entry.scheme})"] = None
+    return [{"targets": ", ".join(names), "rule": rule, "verdict": "kept"} for rule, names in users.items()]
+
+
+def _facts(provenance: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Name -> value in words; what is nested is named by its path."""
+    facts: dict[str, str] = {}
+    for name, value in provenance.items():
+        words = f"{prefix}{name}".replace("_", " ")
+        if isinstance(value, dict):
+            facts |= _facts(value, f"{words}, ")
+        elif isinstance(value, list):
+            facts[words] = ", ".join(map(str, value[:8])) + (" ..." if len(value) > 8 else "")
+        elif value is not None:
+            facts[words] = f"{value:g}" if isinstance(value, float) else str(value)
+    return facts
+
+
+def _short(name: str) -> str:
+    """The last words of a layer's name; converters join the names of all that they fused with semicolons."""
+    name = name.split(";")[0].removeprefix("StatefulPartitionedCall/")
+    return name if len(name) <= _LONGEST_NAME else f"...{name[-_LONGEST_NAME:]}"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2f} %"
+
+
+def _micro(latency_us: float | None) -> str:
+    return "-" if latency_us is None else f"{latency_us:,.0f}"

@@ -1,0 +1,1 @@
+"""ONNX graphs in TensorFlow's words: one function an operator, the layout of images moved into the constants."""
