@@ -19,7 +19,9 @@ _ALIKE = 0.9
 _MOVES_VALUES = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "PAD", "STRIDED_SLICE", "SPLIT"})
 """Their output has the codes of their input, so they cost nothing of their own."""
 
-ONE_CHOICE = "; give the float model that the quantized file was made from"
+_AS_MEAN = {"AVERAGE_POOL_2D": "MEAN"}
+
+_ADVICE = "; give the float model that the quantized file was made from"
 
 
 @dataclass(frozen=True)
@@ -90,12 +92,12 @@ def _by_weights(
         if there.count((op, shape)) != wanted.count((op, shape)):
             raise ModelError(
                 f"the models do not correspond: the reference has {wanted.count((op, shape))} {op} with weights of "
-                f"shape {shape} ({layer.name.split(';')[0]}), the quantized file {there.count((op, shape))}{ONE_CHOICE}"
+                f"shape {shape} ({layer.name.split(';')[0]}), the quantized file {there.count((op, shape))}{_ADVICE}"
             )
     if len(there) != len(wanted):
         raise ModelError(
             f"the models do not correspond: the reference has {len(wanted)} layers with weights, the quantized file "
-            f"{len(there)}{ONE_CHOICE}"
+            f"{len(there)}{_ADVICE}"
         )
     found: dict[int, int] = {}
     for signature in dict.fromkeys(wanted):
@@ -146,7 +148,9 @@ def _same_name(operator: Operator, shape: tuple[int, ...], other: QuantizedOpera
 
 
 def _same_kind(operator: Operator, shape: tuple[int, ...], other: QuantizedOperator) -> bool:
-    return other.op == operator.op and other.shape == shape
+    # A mean over all places is written as either, with axes of length 1 or without them.
+    ops = {_AS_MEAN.get(operator.op, operator.op), _AS_MEAN.get(other.op, other.op)}
+    return len(ops) == 1 and [n for n in shape if n > 1] == [n for n in other.shape if n > 1]
 
 
 def _cosine(a: NDArray[Any], b: NDArray[Any] | None) -> float:

@@ -159,7 +159,3 @@ class QuantizedModel(Protocol):
             What each operator wrote, decoded, (k, ...) channels last, in the order of `operators`.
         """
         ...
-
-    def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Model inputs (n, height, width, channels) -> scores (n, classes), as the file runs without being watched."""
-        ...

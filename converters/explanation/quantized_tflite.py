@@ -63,27 +63,19 @@ class QuantizedTflite:
 
     def run(self, inputs: NDArray[np.float32]) -> Iterator[list[NDArray[np.float32]]]:
         """As `QuantizedModel.run`, one sample at a time, as the file's batch of 1 wants it."""
-        interpreter = self._interpreter(watched=True)
+        interpreter = self._interpreter()
         for sample in inputs:
             self._invoke(interpreter, sample[None])
             yield [self._decoded(interpreter, operator.outputs[0]) for operator in self._kept]
 
-    def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        interpreter = self._interpreter(watched=False)
-        found: list[NDArray[np.float32]] = []
-        for sample in inputs:
-            self._invoke(interpreter, sample[None])
-            found.append(self._decoded(interpreter, self._graph.outputs[0]).reshape(1, -1))
-        return np.concatenate(found)
-
-    def _interpreter(self, *, watched: bool) -> Any:
+    def _interpreter(self) -> Any:
         from ai_edge_litert.interpreter import Interpreter
 
         with warnings.catch_warnings():
             # It says that keeping all tensors takes memory, which is what this is for.
             warnings.simplefilter("ignore", UserWarning)
             interpreter = Interpreter(
-                model_content=self._graph.data, experimental_preserve_all_tensors=watched, num_threads=1
+                model_content=self._graph.data, experimental_preserve_all_tensors=True, num_threads=1
             )
         interpreter.allocate_tensors()
         return interpreter

@@ -1,0 +1,113 @@
+"""A way to quantize a float graph to int8: calibration method, improvements before, layers left in float."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from converters.calibration.ranges import ranges_of
+from converters.calibration.samples import Calibration
+from converters.calibration.table import DEFAULT_METHOD
+from converters.float_graph.float_graph import LAYER_OPERATORS, FloatGraph, Operator
+from converters.improvement.bias_correction import correct_biases
+from converters.improvement.equalization import equalize
+from converters.schemes.integer_quantizer import quantize_to_int8
+
+Ranges = dict[int, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Mix:
+    """One way.
+
+    Attributes:
+        method: of calibration, a row of `converters.calibration.table.ESTIMATORS`.
+        per_channel: a scale for each output channel of weights.
+        equalized: channels of neighbouring layers scaled against each other first.
+        bias_corrected: biases take back the mean error of rounding.
+        exclude: names of operators that stay float32, in the order in which they were chosen.
+    """
+
+    method: str = DEFAULT_METHOD
+    per_channel: bool = True
+    equalized: bool = False
+    bias_corrected: bool = False
+    exclude: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """A few words for a person."""
+        parts = [f"{self.method} ranges"]
+        if not self.per_channel:
+            parts.append("per-tensor weights")
+        if self.equalized:
+            parts.append("equalized")
+        if self.bias_corrected:
+            parts.append("bias corrected")
+        if self.exclude:
+            parts.append(f"{', '.join(name.split(';')[0] for name in self.exclude)} in float")
+        return ", ".join(parts)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "method": self.method,
+            "per_channel": self.per_channel,
+            "equalized": self.equalized,
+            "bias_corrected": self.bias_corrected,
+            "exclude": list(self.exclude),
+        }
+
+
+class MixMaker:
+    """Makes files of mixes; the graph is equalized and each method's ranges are found once.
+
+    Args:
+        graph: float32, BatchNorm folded.
+        calibration: samples; their own method is not looked at.
+    """
+
+    def __init__(self, graph: FloatGraph, calibration: Calibration) -> None:
+        self.graph = graph
+        self._calibration = calibration
+        self._bases: dict[tuple[str, bool, bool], tuple[FloatGraph, Ranges]] = {}
+
+    def make(self, mix: Mix) -> bytes:
+        """The bytes of a `.tflite` without metadata.
+
+        Raises:
+            ModelError: the quantizer refuses, or there is no operator of an excluded name.
+        """
+        graph, ranges = self._base(mix)
+        return quantize_to_int8(graph, ranges, per_channel=mix.per_channel, in_float=mix.exclude)
+
+    def _base(self, mix: Mix) -> tuple[FloatGraph, Ranges]:
+        key = (mix.method, mix.equalized, mix.bias_corrected)
+        if key not in self._bases:
+            if mix.bias_corrected:
+                graph, ranges = self._base(replace(mix, bias_corrected=False))
+                self._bases[key] = correct_biases(graph, ranges, self._calibration.inputs), ranges
+            else:
+                graph = equalize(self.graph).graph if mix.equalized else self.graph
+                self._bases[key] = graph, ranges_of(graph, replace(self._calibration, method=mix.method))
+        return self._bases[key]
+
+
+def float_share(graph: FloatGraph, exclude: tuple[str, ...]) -> float:
+    """Share of the graph's multiplications that excluded layers do: what an estimate of the time goes by."""
+    costs = {o.name: multiplications(graph, o) for o in graph.operators}
+    return sum(costs.get(name, 0) for name in exclude) / max(sum(costs.values()), 1)
+
+
+def multiplications(graph: FloatGraph, operator: Operator) -> int:
+    """Of a layer on one sample; 0 of operators without weights."""
+    if operator.op not in LAYER_OPERATORS:
+        return 0
+    weights = graph.tensors[operator.inputs[1]].shape
+    places = int(np.prod(graph.tensors[operator.outputs[0]].shape[:-1]))
+    return int(np.prod(weights)) * places
+
+
+Measure = Callable[[bytes], float]
+"""A file -> the share of held-out samples that it gets right."""
