@@ -14,6 +14,7 @@ from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.device.model_input import to_model_input
 from edge_cnn.device.runtimes.table import open_runtime
+from edge_cnn.host.tensorflow_import import import_tensorflow
 
 _BATCH = 128
 
@@ -45,6 +46,7 @@ def graph_scores(graph: FloatGraph, inputs: NDArray[np.float32]) -> NDArray[np.f
     Raises:
         ModelError: an operator that edge_cnn does not read.
     """
+    import_tensorflow()
     run: Any = forward(graph)
     parts = [np.asarray(run(inputs[i : i + _BATCH])) for i in range(0, len(inputs), _BATCH)]
     return np.concatenate(parts).reshape(len(inputs), -1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.converter_output import silent_step
 from converters.explanation.quantized_model import ActivationCodes, BiasCodes, QuantizedOperator, WeightCodes
 from converters.float_graph.float_graph import LAYER_OPERATORS, FloatGraph, Operator
 
@@ -71,13 +71,12 @@ class QuantizedTflite:
     def _interpreter(self) -> Any:
         from ai_edge_litert.interpreter import Interpreter
 
-        with warnings.catch_warnings():
-            # It says that keeping all tensors takes memory, which is what this is for.
-            warnings.simplefilter("ignore", UserWarning)
+        # It says that keeping all tensors takes memory, which is what this is for, and which kernels it has.
+        with silent_step("opening the .tflite file"):
             interpreter = Interpreter(
                 model_content=self._graph.data, experimental_preserve_all_tensors=True, num_threads=1
             )
-        interpreter.allocate_tensors()
+            interpreter.allocate_tensors()
         return interpreter
 
     def _invoke(self, interpreter: Any, sample: NDArray[np.float32]) -> None:
