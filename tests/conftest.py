@@ -1,18 +1,15 @@
-"""What tests share: real digits, one trained network, and one bundle exported from it.
+"""What tests share: real digits, trained networks, and bundles exported from them.
 
-Training and exporting take many seconds, so both are kept in pytest's cache folder under a hash of the sources that
-make them; `pytest --cache-clear` makes them anew.
+Training and exporting take many seconds, so both are kept in pytest's cache folder, each under a hash of the sources
+that make it; `pytest --cache-clear` makes them anew.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import shutil
-import time
+import signal
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +18,17 @@ import pytest
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.bundle import Bundle, read_bundle
 from edge_cnn.core.labelled_images import LabelledImages
+from tests import exported_bundles, trained_networks
+from tests.device.small_bundles import with_few_golden
+from tests.made_once import made_once
 
 # Before anything imports TensorFlow: its C++ side reads this once.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Hundreds of child processes would each compile our sources anew, in half a second.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-
-ROOT = Path(__file__).resolve().parents[1]
-SOURCES = ("edge_cnn/host", "edge_cnn/core", "edge_cnn/device", "converters", "tests/conftest.py")
-EPOCHS = 3
-SECONDS_KEPT = 24 * 3600
+# A job in the background may be started with Ctrl-C ignored, and tests send it to themselves and to their children.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -85,6 +83,14 @@ def bundle_path(exported: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def few_golden_path(bundle_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same bundle with every eighth golden sample: recording all of them takes most of a small fine-tuning."""
+    path = tmp_path_factory.mktemp("few_golden") / "model.edgecnn"
+    with_few_golden(read_bundle(bundle_path), 8).write(path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def bundle(bundle_path: Path) -> Bundle:
     """What `bundle_path` holds."""
     return read_bundle(bundle_path)
@@ -105,8 +111,7 @@ def onnx_cpu_int8(exported: Path) -> Artifact:
 @pytest.fixture(scope="session")
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with model.keras, training.json, model.edgecnn and cpu.edgecnn."""
-    digits = request.getfixturevalue("digits_split")
-    return _made_once(request, tmp_path_factory, "exported", lambda made: _train_and_export(made, *digits))
+    return _exported(request, tmp_path_factory, "lenet", trained_networks.train_lenet, exported_bundles.export_lenet)
 
 
 @pytest.fixture(scope="session")
@@ -116,12 +121,8 @@ def eight_digits_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.T
     It is trained longer: features of three passes over eight digits hardly tell the other two apart, whatever head is
     put on them.
     """
-
-    def make(made: Path) -> None:
-        parts = [part.select(part.labels < 8) for part in request.getfixturevalue("digits_split")]
-        _train_and_export(made, *(replace(p, class_names=p.class_names[:8]) for p in parts), epochs=10, augment=True)
-
-    return _made_once(request, tmp_path_factory, "eight_digits", make) / "model.edgecnn"
+    train, export = trained_networks.train_lenet_on_eight_digits, exported_bundles.export_lenet_of_eight_digits
+    return _exported(request, tmp_path_factory, "eight_digits", train, export) / "model.edgecnn"
 
 
 @pytest.fixture(scope="session")
@@ -129,8 +130,8 @@ def resnet8_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
     """Folder with model.edgecnn, a ResNet-8 for colour images as int8 .tflite and QDQ .onnx; and dropped.edgecnn, which
     is the same without its batch normalization.
     """
-    digits = request.getfixturevalue("digits_split")
-    return _made_once(request, tmp_path_factory, "resnet8", lambda made: _export_resnet8(made, *digits))
+    train, export = trained_networks.train_resnet8, exported_bundles.export_resnet8
+    return _exported(request, tmp_path_factory, "resnet8", train, export)
 
 
 @pytest.fixture(scope="session")
@@ -142,115 +143,37 @@ def resnet8(resnet8_folder: Path) -> Bundle:
 @pytest.fixture(scope="session")
 def coloured_split(digits_split: tuple[LabelledImages, LabelledImages]) -> tuple[LabelledImages, LabelledImages]:
     """What the ResNet-8 of `resnet8_folder` learned from, and was measured with: digits as 32x32 colour images."""
-    return _coloured(digits_split[0], 1), _coloured(digits_split[1].select(slice(300)), 2)
+    train, test = digits_split
+    return trained_networks.coloured(train, 1), trained_networks.coloured(test.select(slice(300)), 2)
 
 
 @pytest.fixture(scope="session")
 def depthwise_graph(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The `FloatGraph` of a depthwise network that knows the digits at 16x16 (tests/converters/skewed_nets.py)."""
     from converters.float_graph.float_graph import FloatGraph
-    from tests.converters.skewed_nets import trained_depthwise_net
+    from tests.converters import skewed_nets
 
     train_part = request.getfixturevalue("digits_split")[0]
 
     def make(made: Path) -> None:
-        (made / "model.tflite").write_bytes(trained_depthwise_net(train_part).data)
+        (made / "model.tflite").write_bytes(skewed_nets.trained_depthwise_net(train_part).data)
 
-    return FloatGraph((_made_once(request, tmp_path_factory, "depthwise", make) / "model.tflite").read_bytes())
+    folder = made_once(request, tmp_path_factory, "depthwise", skewed_nets.__name__, make)
+    return FloatGraph((folder / "model.tflite").read_bytes())
 
 
-def _made_once(
-    request: pytest.FixtureRequest, factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]
+def _exported(
+    request: pytest.FixtureRequest,
+    factory: pytest.TempPathFactory,
+    name: str,
+    train: Callable[[Path], None],
+    export: Callable[[Path], None],
 ) -> Path:
-    """The folder that `make` fills, from the cache where the sources are the same."""
-    keeper = getattr(request.config, "cache", None)  # None with -p no:cacheprovider
-    cache = keeper.mkdir(f"edge_cnn_{name}") if keeper else factory.mktemp(name)
-    folder = cache / _fingerprint()
-    if not folder.is_dir():
-        made = factory.mktemp("making")
-        make(made)
-        _keep(made, folder)
-    return folder
+    """Folder with the files of `train` and `export`; what is exported anew is not trained anew."""
 
+    def make(folder: Path) -> None:
+        trained = made_once(request, factory, f"{name}_trained", trained_networks.__name__, train)
+        shutil.copytree(trained, folder, dirs_exist_ok=True)
+        export(folder)
 
-def _keep(made: Path, folder: Path) -> None:
-    """Move `made` to `folder` at once, since another session may do the same; forget what is older than a day."""
-    for stale in folder.parent.iterdir():
-        if time.time() - stale.stat().st_mtime > SECONDS_KEPT:
-            shutil.rmtree(stale, ignore_errors=True)
-    beside = folder.with_name(f"{folder.name}-{os.getpid()}")
-    shutil.copytree(made, beside)
-    try:
-        beside.rename(folder)
-    except OSError:  # The other session was first.
-        shutil.rmtree(beside)
-
-
-def _fingerprint() -> str:
-    digest = hashlib.sha256()
-    for source in SOURCES:
-        path = ROOT / source
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            digest.update(file.relative_to(ROOT).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
-
-
-def _train_and_export(
-    folder: Path, train_part: LabelledImages, test_part: LabelledImages, *, epochs: int = EPOCHS, augment: bool = False
-) -> None:
-    from converters.export import ExportConfig, ExportData, export_bundle
-    from converters.sources.load import load_source_model
-    from edge_cnn.host.training import TrainConfig, train
-
-    # Augmentation is what takes long, and what a few epochs gain nothing from.
-    trained = train(TrainConfig("lenet", epochs=epochs, patience=None, augment=augment), train_part)
-    trained.model.save(folder / "model.keras")
-    about = {
-        "labels": trained.labels,
-        "preprocessing": trained.preprocessing.to_json(),
-        "architecture": "lenet",
-        "seed": trained.config.seed,
-    }
-    (folder / "training.json").write_text(json.dumps(about))
-    source = load_source_model(folder / "model.keras")
-    assert source.preprocessing is not None
-    data = ExportData(train_part, test_part, {"name": "digits"})
-    for name, targets, schemes in (
-        ("model.edgecnn", ("rpi5", "jetson-orin"), ("int8", "float32")),
-        ("cpu.edgecnn", ("rpi5-onnx",), ("int8",)),
-    ):
-        config = ExportConfig(targets, schemes)
-        export_bundle(source, data, config, preprocessing=source.preprocessing).write(folder / name)
-
-
-def _export_resnet8(folder: Path, train_part: LabelledImages, test_part: LabelledImages) -> None:
-    from converters.export import ExportConfig, ExportData, export_bundle
-    from converters.sources.load import load_source_model
-    from edge_cnn.core.preprocessing import input_range
-    from edge_cnn.host.training import TrainConfig, train
-
-    # The export measures on all test samples, and the reference kernels are slow.
-    few = test_part.select(slice(300))
-    data = ExportData(_coloured(train_part, 1), _coloured(few, 2), {"name": "digits in colour"})
-    model = train(TrainConfig("resnet8", epochs=4, patience=None, augment=False), data.train).model
-    config = ExportConfig(("rpi5", "rpi5-onnx"), ("int8",), calibration_samples=200)
-    for name in ("model", "dropped"):
-        model.save(folder / f"{name}.keras")
-        source = load_source_model(folder / f"{name}.keras")
-        preprocessing = input_range(0.0, 1.0, (32, 32, 3))
-        export_bundle(source, data, config, preprocessing=preprocessing).write(folder / f"{name}.edgecnn")
-        for layer in model.layers:
-            if type(layer).__name__ == "BatchNormalization":
-                _, _, mean, variance = layer.get_weights()
-                layer.set_weights([(variance + layer.epsilon) ** 0.5, mean, mean, variance])
-
-
-def _coloured(digits: LabelledImages, seed: int) -> LabelledImages:
-    """The digits as 32x32 RGB images, each in a colour on another, so that channels cannot be swapped unseen."""
-    import numpy as np
-
-    rng = np.random.default_rng(seed)
-    ink, paper = (rng.integers(*bounds, (len(digits), 1, 1, 3)) for bounds in ((120, 256), (0, 90)))
-    strokes = np.pad(digits.images / 255, ((0, 0), (2, 2), (2, 2), (0, 0)))
-    images = np.rint(paper + strokes * (ink - paper)).astype(np.uint8)
-    return LabelledImages(images, digits.labels, digits.class_names)
+    return made_once(request, factory, f"{name}_exported", exported_bundles.__name__, make)

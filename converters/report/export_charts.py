@@ -8,6 +8,9 @@ from typing import Any
 from converters.report.attempt import Attempt, pareto_front
 from edge_cnn.host.charts import FIRST, INK, LINE, SECOND, SOFT, WIDTH_INCHES, drawing, svg_text
 
+_LEAST_SPAN = 1.0
+"""Percentage points that the axis of right answers spans at least."""
+
 _COLOURS = {"tflite": FIRST, "onnx": SECOND}
 
 
@@ -39,6 +42,10 @@ def trade_off(attempts: Sequence[Attempt], cost: Callable[[Attempt], float], lab
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.margins(0.12)
+        middle, least = (max(accuracies) + min(accuracies)) / 2, _LEAST_SPAN / 2
+        low, high = axes.get_ylim()
+        # Less than a point is mostly chance, and must not fill the picture.
+        axes.set_ylim(min(low, middle - least), max(high, middle + least))
         axes.set_xlabel(label)
         axes.set_ylabel("right answers (%)")
         return svg_text(figure, f"Accuracy over {label}")

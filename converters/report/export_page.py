@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
 from converters.constraints.table import constraints_of
 from converters.report.attempt import Attempt
 from converters.report.export_charts import layer_bars, trade_off
+from converters.report.export_record import ExportRecord
 from edge_cnn.core.bundle import Bundle
 from edge_cnn.core.targets import find_target
 from edge_cnn.host.page_template import render
 
 TEMPLATE = "export_report.html"
 _LONGEST_NAME = 28
-
-
-@dataclass(frozen=True)
-class ExportRecord:
-    """What the page shows beside the bundle.
-
-    Attributes:
-        attempts: every file that was tried, those of the bundle among them.
-        test_samples: how many samples the accuracies are of.
-        layers: artifact name -> SQNR in dB of each layer's output by name, in the order of execution.
-        path: what was tried to keep the bound on the drop, a sentence each.
-    """
-
-    attempts: Sequence[Attempt]
-    test_samples: int
-    layers: Mapping[str, Mapping[str, float]] = field(default_factory=dict[str, dict[str, float]])
-    path: Sequence[str] = ()
 
 
 def export_page(bundle: Bundle, record: ExportRecord) -> str:
@@ -93,13 +76,13 @@ def _targets(bundle: Bundle) -> list[str]:
 
 
 def _constraints(bundle: Bundle) -> list[dict[str, str]]:
-    """Each rule once, with whom it is for: an artifact that breaks one is never written."""
+    """Each rule once, with whom it is for."""
     users: dict[str, dict[str, None]] = {}
     for entry in bundle.manifest.artifacts:
         for name in entry.targets:
             for constraint in constraints_of(find_target(name), entry.scheme):
                 users.setdefault(constraint.message, {})[f"{name} ({entry.scheme})"] = None
-    return [{"targets": ", ".join(names), "rule": rule, "verdict": "kept"} for rule, names in users.items()]
+    return [{"targets": ", ".join(names), "rule": rule} for rule, names in users.items()]
 
 
 def _facts(provenance: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

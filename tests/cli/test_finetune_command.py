@@ -19,10 +19,10 @@ def inverted(tmp_path, digits_split):
 
 @pytest.mark.parametrize("suffix", [".edgecnn", ".tflite"])
 def test_the_tuned_file_has_the_format_of_its_name_and_the_promised_accuracy(
-    bundle_path, inverted, tmp_path, capsys, suffix
+    few_golden_path, inverted, tmp_path, capsys, suffix
 ):
     out = tmp_path / f"tuned{suffix}"
-    assert main(["finetune", str(bundle_path), "--data", str(inverted), "--out", str(out), "--json"]) == 0
+    assert main(["finetune", str(few_golden_path), "--data", str(inverted), "--out", str(out), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["saved"] is True
     assert document["after"]["holdout_accuracy"] > document["before"]["holdout_accuracy"]
@@ -35,16 +35,16 @@ def test_the_tuned_file_has_the_format_of_its_name_and_the_promised_accuracy(
     assert np.mean(answers == data["y"][rows]) == document["after"]["holdout_accuracy"]
 
 
-def test_a_tuned_bundle_says_where_it_comes_from(bundle_path, inverted, tmp_path):
+def test_a_tuned_bundle_says_where_it_comes_from(few_golden_path, inverted, tmp_path):
     out = tmp_path / "tuned.edgecnn"
-    assert main(["finetune", str(bundle_path), "--data", str(inverted), "--out", str(out), "--seed", "7"]) == 0
+    assert main(["finetune", str(few_golden_path), "--data", str(inverted), "--out", str(out), "--seed", "7"]) == 0
     told = read_bundle(out).manifest.provenance["finetuned"]
     assert told["seed"] == 7
     assert told["samples"] == 200
 
 
 def test_a_fall_of_the_held_out_accuracy_writes_the_report_alone_and_keeps_the_old_file(
-    bundle_path, digits_split, tmp_path, capsys
+    few_golden_path, digits_split, tmp_path, capsys
 ):
     test, rng = digits_split[1], np.random.default_rng(0)
     # Every other label is wrong; with next to no L2 the head learns them by heart, and unlearns the right ones.
@@ -53,7 +53,7 @@ def test_a_fall_of_the_held_out_accuracy_writes_the_report_alone_and_keeps_the_o
     out, report = tmp_path / "tuned.edgecnn", tmp_path / "report.html"
     out.write_bytes(b"the old file")
     spoil = ["--l2", "1e-7", "--epochs", "5000", "--patience", "5000", "--json", "--report", str(report)]
-    assert main(["finetune", str(bundle_path), "--data", str(tmp_path / "few.npz"), "--out", str(out), *spoil]) == 1
+    assert main(["finetune", str(few_golden_path), "--data", str(tmp_path / "few.npz"), "--out", str(out), *spoil]) == 1
     captured = capsys.readouterr()
     assert json.loads(captured.out)["saved"] is False
     assert "error: held-out accuracy would fall" in captured.err
@@ -64,7 +64,7 @@ def test_a_fall_of_the_held_out_accuracy_writes_the_report_alone_and_keeps_the_o
 
 
 def test_the_report_tells_what_json_tells_and_shows_the_files_whose_answer_changed(
-    bundle_path, digits_split, tmp_path, capsys
+    few_golden_path, digits_split, tmp_path, capsys
 ):
     from PIL import Image
 
@@ -76,7 +76,17 @@ def test_the_report_tells_what_json_tells_and_shows_the_files_whose_answer_chang
         Image.fromarray(255 - test.images[i, :, :, 0]).save(data / str(test.labels[i]) / name)
     out, report = tmp_path / "tuned.edgecnn", tmp_path / "report.html"
     report.write_text("an earlier page")
-    words = ["finetune", str(bundle_path), "--data", str(data), "--out", str(out), "--report", str(report), "--json"]
+    words = [
+        "finetune",
+        str(few_golden_path),
+        "--data",
+        str(data),
+        "--out",
+        str(out),
+        "--report",
+        str(report),
+        "--json",
+    ]
     assert main(words) == 0
     document, page = json.loads(capsys.readouterr().out), report.read_text()
     for part in ("before", "after"):
@@ -94,9 +104,9 @@ def _between(text, start, end):
     return text.split(start, 1)[1].split(end, 1)[0]
 
 
-def test_text_output_is_a_table_of_before_and_after(bundle_path, inverted, tmp_path, capsys):
+def test_text_output_is_a_table_of_before_and_after(few_golden_path, inverted, tmp_path, capsys):
     out = tmp_path / "tuned.edgecnn"
-    assert main(["finetune", str(bundle_path), "--data", str(inverted), "--out", str(out)]) == 0
+    assert main(["finetune", str(few_golden_path), "--data", str(inverted), "--out", str(out)]) == 0
     captured = capsys.readouterr()
     assert "held-out new samples" in captured.out
     assert f"saved {out}" in captured.out
@@ -123,13 +133,13 @@ def test_text_output_is_a_table_of_before_and_after(bundle_path, inverted, tmp_p
     ],
 )
 def test_bad_input_is_one_clear_line_and_nothing_is_written(
-    bundle_path, inverted, tmp_path, capsys, monkeypatch, change, said
+    few_golden_path, inverted, tmp_path, capsys, monkeypatch, change, said
 ):
     monkeypatch.chdir(tmp_path)
     options = {"--data": str(inverted), "--out": "tuned.edgecnn"} | change
     words = [word for pair in options.items() for word in pair]
     before = sorted(p.name for p in tmp_path.iterdir())
-    assert main(["finetune", str(bundle_path), *words, "--quiet"]) == 2
+    assert main(["finetune", str(few_golden_path), *words, "--quiet"]) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ")
     assert captured.err.count("\n") == 1
@@ -137,11 +147,11 @@ def test_bad_input_is_one_clear_line_and_nothing_is_written(
     assert sorted(p.name for p in tmp_path.iterdir()) == before
 
 
-def test_a_label_that_the_model_does_not_know_is_named(bundle_path, digits_split, tmp_path, capsys):
+def test_a_label_that_the_model_does_not_know_is_named(few_golden_path, digits_split, tmp_path, capsys):
     test = digits_split[1]
     names = np.array(["zero"] * 20 + ["one"] * 20)
     np.savez(tmp_path / "d.npz", x=test.images[:40], y=names)
     out = tmp_path / "tuned.edgecnn"
-    assert main(["finetune", str(bundle_path), "--data", str(tmp_path / "d.npz"), "--out", str(out)]) == 2
+    assert main(["finetune", str(few_golden_path), "--data", str(tmp_path / "d.npz"), "--out", str(out)]) == 2
     assert "'one' is not one of the model's classes" in capsys.readouterr().err
     assert not out.exists()

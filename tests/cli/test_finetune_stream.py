@@ -42,8 +42,8 @@ def lines(shifted):
     return [f"{path}\t{label}" for path, label in zip(shifted.paths, shifted.labels, strict=True)]
 
 
-def finetune(bundle_path, out, *words, text="", stream="-"):
-    command = [*EDGE_CNN, "finetune", str(bundle_path), "--stream", str(stream), "--out", str(out), *words]
+def finetune(few_golden_path, out, *words, text="", stream="-"):
+    command = [*EDGE_CNN, "finetune", str(few_golden_path), "--stream", str(stream), "--out", str(out), *words]
     done = subprocess.run(command, input=text.encode(), capture_output=True, check=False, timeout=DEADLINE)
     return SimpleNamespace(status=done.returncode, out=done.stdout.decode(), err=done.stderr.decode())
 
@@ -53,8 +53,8 @@ def documents(text):
 
 
 @pytest.mark.parametrize("name", ["tuned.edgecnn", "tuned.tflite"])
-def test_lines_tune_the_model_and_each_update_is_one_object(bundle_path, tmp_path, lines, name):
-    done = finetune(bundle_path, tmp_path / name, "--json", "--seed", "5", text="\n".join(lines))
+def test_lines_tune_the_model_and_each_update_is_one_object(few_golden_path, tmp_path, lines, name):
+    done = finetune(few_golden_path, tmp_path / name, "--json", "--seed", "5", text="\n".join(lines))
     assert done.status == 0
     *updates, last = documents(done.out)
     assert [update["samples"] for update in updates] == list(range(10, 201, 10))
@@ -72,11 +72,11 @@ def test_lines_tune_the_model_and_each_update_is_one_object(bundle_path, tmp_pat
 
 @pytest.mark.slow  # several seconds of samples
 def test_the_figures_are_those_of_the_file_and_the_same_lines_give_the_same_bytes(
-    bundle_path, tmp_path, lines, shifted
+    few_golden_path, tmp_path, lines, shifted
 ):
     files = [tmp_path / "a.edgecnn", tmp_path / "b.edgecnn"]
     for out in files:
-        done = finetune(bundle_path, out, "--json", text="\n".join(lines))
+        done = finetune(few_golden_path, out, "--json", text="\n".join(lines))
     last = documents(done.out)[-1]
     assert files[0].read_bytes() == files[1].read_bytes()
     numbers: dict[str, int] = {}
@@ -85,17 +85,17 @@ def test_the_figures_are_those_of_the_file_and_the_same_lines_give_the_same_byte
         numbers[label] = numbers.get(label, -1) + 1
         held += [place] if numbers[label] % 5 == 1 else []
     images = np.stack([np.asarray(Image.open(shifted.paths[place]))[:, :, None] for place in held])
-    for file, key in ((bundle_path, "before"), (files[0], "after")):
+    for file, key in ((few_golden_path, "before"), (files[0], "after")):
         answers = open_classifier(file).predict(images).indices
         assert np.mean(answers == shifted.truth[held]) == pytest.approx(last[key]["holdout_accuracy"])
 
 
-def test_bad_lines_are_told_with_their_numbers_and_the_others_count(bundle_path, tmp_path, lines):
+def test_bad_lines_are_told_with_their_numbers_and_the_others_count(few_golden_path, tmp_path, lines):
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n")
     bad = {3: "no tab here", 5: f"{tmp_path}/none.png\t1", 7: f"{tmp_path}/broken.png\t1", 9: lines[0][:-1] + "cat"}
     good = iter(lines[:26])
     text = "\n".join(bad[n] if n in bad else next(good) for n in range(1, 31))
-    done = finetune(bundle_path, tmp_path / "o.edgecnn", "--json", text=text)
+    done = finetune(few_golden_path, tmp_path / "o.edgecnn", "--json", text=text)
     assert done.status == 0
     last = documents(done.out)[-1]
     assert last["samples"] == 26
@@ -105,14 +105,14 @@ def test_bad_lines_are_told_with_their_numbers_and_the_others_count(bundle_path,
     assert "'cat' is not one of the model's classes" in told[-1]
 
 
-def test_json_lines_and_a_last_line_without_an_end_are_read_too(bundle_path, tmp_path, shifted):
+def test_json_lines_and_a_last_line_without_an_end_are_read_too(few_golden_path, tmp_path, shifted):
     pairs = zip(shifted.paths[:12], shifted.labels, strict=False)
     text = "\n".join(json.dumps({"image": str(path), "label": label}) for path, label in pairs)
-    done = finetune(bundle_path, tmp_path / "o.edgecnn", "--json", "--update-every", "5", text=text)
+    done = finetune(few_golden_path, tmp_path / "o.edgecnn", "--json", "--update-every", "5", text=text)
     assert [document["samples"] for document in documents(done.out)] == [5, 10, 12, 12]
 
 
-def test_wrong_labels_throughout_leave_the_old_file(bundle_path, tmp_path, lines):
+def test_wrong_labels_throughout_leave_the_old_file(few_golden_path, tmp_path, lines):
     out = tmp_path / "o.edgecnn"
     out.write_bytes(b"the old file")
     plain = tmp_path / "plain"
@@ -123,7 +123,7 @@ def test_wrong_labels_throughout_leave_the_old_file(bundle_path, tmp_path, lines
         name = plain / Path(path).name
         Image.fromarray(255 - np.asarray(Image.open(path))).save(name)
         wrong.append(f"{name}\t{(int(label) + 3) % 10}")
-    done = finetune(bundle_path, out, "--json", text="\n".join(wrong))
+    done = finetune(few_golden_path, out, "--json", text="\n".join(wrong))
     assert done.status == 0
     last = documents(done.out)[-1]
     assert (last["saved"], last["out"], last["certificate"]) == (False, None, None)
@@ -147,7 +147,7 @@ def fill(folder, shifted, *, delay=0.01, count=200):
 
 
 @pytest.mark.slow  # several seconds of samples
-def test_a_folder_that_is_filled_meanwhile_is_used_to_its_last_file(bundle_path, tmp_path, shifted):
+def test_a_folder_that_is_filled_meanwhile_is_used_to_its_last_file(few_golden_path, tmp_path, shifted):
     folder, out = tmp_path / "samples", tmp_path / "o.edgecnn"
     folder.mkdir()
     (folder / "3").mkdir()
@@ -165,7 +165,7 @@ def test_a_folder_that_is_filled_meanwhile_is_used_to_its_last_file(bundle_path,
 
     thread = threading.Thread(target=writer)
     thread.start()
-    done = finetune(bundle_path, out, "--json", "--idle-timeout", "5", stream=folder)
+    done = finetune(few_golden_path, out, "--json", "--idle-timeout", "5", stream=folder)
     thread.join()
     assert done.status == 0
     last = documents(done.out)[-1]
@@ -175,19 +175,29 @@ def test_a_folder_that_is_filled_meanwhile_is_used_to_its_last_file(bundle_path,
     verify(out, "local").check()
 
 
-def test_the_folder_may_be_the_current_one_and_each_file_counts_once(bundle_path, tmp_path, shifted, monkeypatch):
+def test_the_folder_may_be_the_current_one_and_each_file_counts_once(few_golden_path, tmp_path, shifted, monkeypatch):
     fill(tmp_path, shifted, delay=0, count=12)
     (tmp_path / shifted.labels[0] / "broken.png").write_bytes(b"half")
     monkeypatch.chdir(tmp_path)
-    done = finetune(bundle_path, "o.edgecnn", "--json", "--idle-timeout", "2", stream=".")
+    done = finetune(few_golden_path, "o.edgecnn", "--json", "--idle-timeout", "2", stream=".")
     assert done.status == 0, done.err
     last = documents(done.out)[-1]
     assert last["samples"] == 12
     assert len(last["skipped"]) == 1
 
 
-def started(bundle_path, out, folder, *words):
-    command = [*EDGE_CNN, "finetune", str(bundle_path), "--stream", str(folder), "--out", str(out), "--json", *words]
+def started(few_golden_path, out, folder, *words):
+    command = [
+        *EDGE_CNN,
+        "finetune",
+        str(few_golden_path),
+        "--stream",
+        str(folder),
+        "--out",
+        str(out),
+        "--json",
+        *words,
+    ]
     # Where pytest runs as a shell's background job it ignores Ctrl-C, and so would this child.
     return subprocess.Popen(
         command,
@@ -206,11 +216,11 @@ def until_committed(child):
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
-def test_a_signal_ends_the_stream_with_a_last_update_and_a_summary(bundle_path, tmp_path, shifted, name):
+def test_a_signal_ends_the_stream_with_a_last_update_and_a_summary(few_golden_path, tmp_path, shifted, name):
     folder, out = tmp_path / "samples", tmp_path / "o.edgecnn"
     folder.mkdir()
     fill(folder, shifted, delay=0, count=200)
-    child = started(bundle_path, out, folder, "--update-every", "30")
+    child = started(few_golden_path, out, folder, "--update-every", "30")
     until_committed(child)
     child.send_signal(getattr(signal, name))
     rest, _ = child.communicate(timeout=DEADLINE)
@@ -223,22 +233,31 @@ def test_a_signal_ends_the_stream_with_a_last_update_and_a_summary(bundle_path, 
 
 
 @pytest.mark.slow  # several seconds of samples
-def test_a_killed_stream_leaves_a_whole_file_and_the_next_one_sweeps_up(bundle_path, tmp_path, shifted, lines):
+def test_a_killed_stream_leaves_a_whole_file_and_the_next_one_sweeps_up(few_golden_path, tmp_path, shifted, lines):
     folder, out = tmp_path / "samples", tmp_path / "o.edgecnn"
     folder.mkdir()
     fill(folder, shifted, delay=0)
-    child = started(bundle_path, out, folder)
+    child = started(few_golden_path, out, folder)
     until_committed(child)
     child.kill()
     child.communicate(timeout=DEADLINE)
     verify(out, "local").check()
     (tmp_path / ".o-abcdefgh.edgecnn").write_bytes(b"half")
-    assert finetune(bundle_path, out, text="\n".join(lines)).status == 0
+    assert finetune(few_golden_path, out, text="\n".join(lines)).status == 0
     assert temporaries(out) == []
 
 
-def test_samples_that_wait_are_learned_from_when_the_source_falls_silent(bundle_path, tmp_path, lines):
-    command = [*EDGE_CNN, "finetune", str(bundle_path), "--stream", "-", "--out", str(tmp_path / "o.edgecnn"), "--json"]
+def test_samples_that_wait_are_learned_from_when_the_source_falls_silent(few_golden_path, tmp_path, lines):
+    command = [
+        *EDGE_CNN,
+        "finetune",
+        str(few_golden_path),
+        "--stream",
+        "-",
+        "--out",
+        str(tmp_path / "o.edgecnn"),
+        "--json",
+    ]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
         child.stdin.write("\n".join([*lines[:7], ""]).encode())
         child.stdin.flush()
@@ -248,10 +267,10 @@ def test_samples_that_wait_are_learned_from_when_the_source_falls_silent(bundle_
         assert "saved" in json.loads(child.stdout.read())
 
 
-def test_an_idle_timeout_ends_open_standard_input(bundle_path, tmp_path, lines):
+def test_an_idle_timeout_ends_open_standard_input(few_golden_path, tmp_path, lines):
     reading, writing = os.pipe()
     os.write(writing, "\n".join([*lines[:4], ""]).encode())
-    command = [*EDGE_CNN, "finetune", str(bundle_path), "--stream", "-", "--out", str(tmp_path / "o.edgecnn")]
+    command = [*EDGE_CNN, "finetune", str(few_golden_path), "--stream", "-", "--out", str(tmp_path / "o.edgecnn")]
     done = subprocess.run(
         [*command, "--idle-timeout", "0.5"],
         stdin=reading,
@@ -267,10 +286,10 @@ def test_an_idle_timeout_ends_open_standard_input(bundle_path, tmp_path, lines):
     assert "not saved" in done.stdout
 
 
-def test_a_slot_gets_each_better_version_and_does_not_grow_with_them(bundle_path, tmp_path, lines):
+def test_a_slot_gets_each_better_version_and_does_not_grow_with_them(few_golden_path, tmp_path, lines):
     slot = tmp_path / "slot"
-    assert main(["install", str(bundle_path), "--slot", str(slot), "--quiet"]) == 0
-    open_classifier(bundle_path)
+    assert main(["install", str(few_golden_path), "--slot", str(slot), "--quiet"]) == 0
+    open_classifier(few_golden_path)
     done = finetune(slot, slot, "--json", "--update-every", "5", text="\n".join(lines))
     assert done.status == 0
     last = documents(done.out)[-1]
@@ -284,11 +303,11 @@ def test_a_slot_gets_each_better_version_and_does_not_grow_with_them(bundle_path
     assert read_bundle(slot / record.active_version.file).manifest.provenance["finetuned"]["samples"] <= 200
 
 
-def test_a_busy_slot_is_refused_before_the_stream_begins(bundle_path, tmp_path, lines):
+def test_a_busy_slot_is_refused_before_the_stream_begins(few_golden_path, tmp_path, lines):
     from edge_cnn.device.slots.update import open_for_change
 
     slot = tmp_path / "slot"
-    assert main(["install", str(bundle_path), "--slot", str(slot), "--quiet"]) == 0
+    assert main(["install", str(few_golden_path), "--slot", str(slot), "--quiet"]) == 0
     with open_for_change(slot):
         done = finetune(slot, slot, "--quiet", text="\n".join(lines))
     assert done.status == 2
@@ -312,11 +331,13 @@ def test_a_busy_slot_is_refused_before_the_stream_begins(bundle_path, tmp_path, 
         (["--stream", ".", "--replay", "none"], "no data at none"),
     ],
 )
-def test_bad_usage_is_one_clear_line_and_nothing_is_written(bundle_path, tmp_path, capsys, monkeypatch, words, said):
+def test_bad_usage_is_one_clear_line_and_nothing_is_written(
+    few_golden_path, tmp_path, capsys, monkeypatch, words, said
+):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     out = [] if "--out" in words else ["--out", "o.edgecnn"]
-    assert main(["finetune", str(bundle_path), *words, *out, "--quiet"]) == 2
+    assert main(["finetune", str(few_golden_path), *words, *out, "--quiet"]) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ")
     assert captured.err.count("\n") == 1
@@ -325,16 +346,16 @@ def test_bad_usage_is_one_clear_line_and_nothing_is_written(bundle_path, tmp_pat
 
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that even the superuser cannot write to")
-def test_an_unwritable_folder_is_refused_before_the_stream_begins(bundle_path, lines):
-    done = finetune(bundle_path, "/proc/self/o.edgecnn", "--quiet", text="\n".join(lines))
+def test_an_unwritable_folder_is_refused_before_the_stream_begins(few_golden_path, lines):
+    done = finetune(few_golden_path, "/proc/self/o.edgecnn", "--quiet", text="\n".join(lines))
     assert (done.status, done.out) == (2, "")
     assert "cannot write there" in done.err
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere: run it as an ordinary user")
-def test_a_read_only_slot_is_refused_before_the_stream_begins(bundle_path, tmp_path, lines):
+def test_a_read_only_slot_is_refused_before_the_stream_begins(few_golden_path, tmp_path, lines):
     slot = tmp_path / "slot"
-    assert main(["install", str(bundle_path), "--slot", str(slot), "--quiet"]) == 0
+    assert main(["install", str(few_golden_path), "--slot", str(slot), "--quiet"]) == 0
     slot.chmod(0o555)
     try:
         done = finetune(slot, slot, "--quiet", text="\n".join(lines))
@@ -366,16 +387,16 @@ def test_a_background_job_that_ignores_ctrl_c_goes_on_ignoring_it():
         ("x\ny\n", 2, "error: none of the 2 samples could be used; the first: line 1"),
     ],
 )
-def test_a_stream_without_samples_says_so(bundle_path, tmp_path, text, status, said):
-    done = finetune(bundle_path, tmp_path / "o.edgecnn", "--quiet", text=text)
+def test_a_stream_without_samples_says_so(few_golden_path, tmp_path, text, status, said):
+    done = finetune(few_golden_path, tmp_path / "o.edgecnn", "--quiet", text=text)
     assert done.status == status
     assert said in done.out + done.err
     assert list(tmp_path.iterdir()) == []
 
 
-def test_of_many_bad_lines_the_first_are_listed_and_all_are_counted(bundle_path, tmp_path, lines):
+def test_of_many_bad_lines_the_first_are_listed_and_all_are_counted(few_golden_path, tmp_path, lines):
     text = "\n".join(["x"] * (MAX_TOLD + 5) + lines[:2])
-    done = finetune(bundle_path, tmp_path / "o.edgecnn", "--json", text=text)
+    done = finetune(few_golden_path, tmp_path / "o.edgecnn", "--json", text=text)
     assert done.status == 0
     last = documents(done.out)[-1]
     assert last["samples"] == 2
@@ -383,10 +404,10 @@ def test_of_many_bad_lines_the_first_are_listed_and_all_are_counted(bundle_path,
     assert f"skipped {MAX_TOLD + 5} lines; the result lists the first {MAX_TOLD}" in done.err
 
 
-def test_on_a_terminal_one_line_changes_in_its_place(bundle_path, tmp_path, lines):
+def test_on_a_terminal_one_line_changes_in_its_place(few_golden_path, tmp_path, lines):
     pty = pytest.importorskip("pty")
     ours, theirs = pty.openpty()
-    command = [*EDGE_CNN, "finetune", str(bundle_path), "--stream", "-", "--out", str(tmp_path / "o.edgecnn")]
+    command = [*EDGE_CNN, "finetune", str(few_golden_path), "--stream", "-", "--out", str(tmp_path / "o.edgecnn")]
     shown = bytearray()
 
     def read():

@@ -534,9 +534,9 @@ def test_of_two_processes_with_one_output_or_one_cache_the_second_says_so_and_th
 
 
 @pytest.fixture
-def slot(place, bundle_path, capsys):
+def slot(place, few_golden_path, capsys):
     """A slot in the folder, with a bundle in it."""
-    assert main(["install", str(bundle_path), "--slot", "slot"]) == 0
+    assert main(["install", str(few_golden_path), "--slot", "slot"]) == 0
     capsys.readouterr()
     return place / "slot"
 
@@ -553,14 +553,14 @@ def test_of_two_processes_with_one_slot_the_second_says_so_and_the_first_ends_we
     assert json.loads(capsys.readouterr().out)["active"]["counter"] == 2
 
 
-def test_a_slot_of_a_newer_version_is_refused_and_kept(place, slot, capsys, bundle_path):
+def test_a_slot_of_a_newer_version_is_refused_and_kept(place, slot, capsys, few_golden_path):
     for record in slot.glob("state-*.json"):
         told = json.loads(record.read_bytes())
         del told["checksum"]
         told["schema_version"] = 99
         compact = json.dumps(told, sort_keys=True, separators=(",", ":")).encode()
         record.write_text(json.dumps(told | {"checksum": hashlib.sha256(compact).hexdigest()}))
-    for model in (str(bundle_path), "slot"):
+    for model in (str(few_golden_path), "slot"):
         refused(capsys, place, "a newer edge_cnn wrote it", out="slot", model=model)
 
 

@@ -113,8 +113,8 @@ def test_the_tuned_bundle_replays_exactly_and_says_what_came_and_went(
     assert counts == {0: 30, 1: 60, 2: 60, 3: 30, 4: 30}
 
 
-def test_a_classifier_with_other_classes_answers_as_before_until_it_is_tuned(bundle_path, digits_split):
-    classifier = open_classifier(bundle_path)
+def test_a_classifier_with_other_classes_answers_as_before_until_it_is_tuned(few_golden_path, digits_split):
+    classifier = open_classifier(few_golden_path)
     images = digits_split[1].images[:100]
     wider = with_classes(classifier, ("letter", *reversed(TEN), "blank"))
     assert wider.predict(images).labels == classifier.predict(images).labels
@@ -150,8 +150,8 @@ def test_a_new_class_without_samples_stays_blank():
     np.testing.assert_array_equal(start, blank)
 
 
-def test_an_unknown_label_without_class_names_says_how_to_add_it(bundle_path, digits_split):
-    classifier = open_classifier(bundle_path)
+def test_an_unknown_label_without_class_names_says_how_to_add_it(few_golden_path, digits_split):
+    classifier = open_classifier(few_golden_path)
     images = digits_split[1].images[:20]
     with pytest.raises(DataError, match=r"'ten' is not one of .*name it in class_names \(finetune --add-classes\)"):
         finetune(classifier, images, ["ten", "1"] * 10)
@@ -169,9 +169,9 @@ def with_blanks(tmp_path, digits_split):
     return tmp_path / "blanks.npz"
 
 
-def test_the_command_adds_and_removes_classes(bundle_path, with_blanks, tmp_path, capsys):
+def test_the_command_adds_and_removes_classes(few_golden_path, with_blanks, tmp_path, capsys):
     out = tmp_path / "tuned.tflite"
-    command = ["finetune", str(bundle_path), "--data", str(with_blanks), "--out", str(out), "--json"]
+    command = ["finetune", str(few_golden_path), "--data", str(with_blanks), "--out", str(out), "--json"]
     assert main([*command, "--add-classes", "--keep-classes", "0,1,5"]) == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out)["classes"] == ["0", "1", "5", "blank"]
@@ -192,10 +192,10 @@ def test_the_command_adds_and_removes_classes(bundle_path, with_blanks, tmp_path
     ],
 )
 def test_bad_classes_are_one_clear_line_and_nothing_is_written(
-    bundle_path, with_blanks, tmp_path, capsys, options, said
+    few_golden_path, with_blanks, tmp_path, capsys, options, said
 ):
     out = tmp_path / "tuned.tflite"
-    assert main(["finetune", str(bundle_path), "--data", str(with_blanks), "--out", str(out), *options]) == 2
+    assert main(["finetune", str(few_golden_path), "--data", str(with_blanks), "--out", str(out), *options]) == 2
     assert said in capsys.readouterr().err
     assert not out.exists()
 

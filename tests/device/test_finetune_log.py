@@ -25,9 +25,9 @@ CONFIG = FinetuneConfig(
 
 
 @pytest.fixture(scope="module")
-def run(bundle_path, digits_split):
+def run(few_golden_path, digits_split):
     """(classifier, images, labels, result) of one run with settings that are not the usual ones."""
-    test, classifier = digits_split[1], open_classifier(bundle_path)
+    test, classifier = digits_split[1], open_classifier(few_golden_path)
     images, labels = 255 - test.images[:60], test.labels[:60]
     return classifier, images, labels, finetune(classifier, images, labels, config=CONFIG)
 

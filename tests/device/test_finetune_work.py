@@ -119,8 +119,8 @@ def test_interrupted_at_each_batch_and_each_pass_it_ends_with_the_same_bytes_and
 
 
 @pytest.mark.usefixtures("saved_always")
-def test_interrupted_again_and_again_a_bundle_comes_to_the_same_end(bundle_path, samples, computed, tmp_path):
-    classifier = open_classifier(bundle_path)
+def test_interrupted_again_and_again_a_bundle_comes_to_the_same_end(few_golden_path, samples, computed, tmp_path):
+    classifier = open_classifier(few_golden_path)
     whole = bits(run(classifier, samples))
     needed = sorted(computed)
     computed.clear()
@@ -257,12 +257,12 @@ def test_a_cache_serves_other_classes_too_as_the_backbone_is_the_same(classifier
         assert bits(cached) == bits(run(classifier, names, class_names=class_names))
 
 
-def test_a_cache_of_another_input_range_is_refused_and_kept(bundle_path, samples, tmp_path):
+def test_a_cache_of_another_input_range_is_refused_and_kept(few_golden_path, samples, tmp_path):
     cache = tmp_path / "cache"
-    run(open_classifier(bundle_path), samples, tmp_path / "work", cache=cache)
+    run(open_classifier(few_golden_path), samples, tmp_path / "work", cache=cache)
     before = cache.read_bytes()
     with pytest.raises(InputError, match="come from another model file, runtime or input range"):
-        run(open_classifier(bundle_path, input_range=(-1, 1)), samples, tmp_path / "work", cache=cache)
+        run(open_classifier(few_golden_path, input_range=(-1, 1)), samples, tmp_path / "work", cache=cache)
     assert cache.read_bytes() == before
     assert not (tmp_path / "work").exists()
 

@@ -34,8 +34,8 @@ def tuned(bundle_path, artifacts, inverted):
 
 
 @pytest.mark.parametrize("key", ARTIFACTS)
-def test_it_learns_a_new_domain_and_keeps_the_old_one(bundle_path, artifacts, inverted, digits_split, key):
-    classifier = open_classifier(bundle_path, artifact=artifacts[key].name)
+def test_it_learns_a_new_domain_and_keeps_the_old_one(few_golden_path, artifacts, inverted, digits_split, key):
+    classifier = open_classifier(few_golden_path, artifact=artifacts[key].name)
     images, labels = inverted
     result = finetune(classifier, images[:200], labels[:200])
     before = np.mean(classifier.predict(images[200:]).indices == labels[200:])
@@ -50,9 +50,9 @@ def test_it_learns_a_new_domain_and_keeps_the_old_one(bundle_path, artifacts, in
 
 @pytest.mark.parametrize("key", ["int8.tflite", "int8.onnx"])
 def test_the_file_is_within_half_a_point_of_the_float_head_on_the_same_embeddings(
-    bundle_path, artifacts, digits_split, tuned, key
+    few_golden_path, artifacts, digits_split, tuned, key
 ):
-    classifier = open_classifier(bundle_path, artifact=artifacts[key].name)
+    classifier = open_classifier(few_golden_path, artifact=artifacts[key].name)
     result = tuned(key)
     home = digits_split[1]
     images = np.concatenate([home.images, 255 - home.images])
@@ -82,11 +82,11 @@ def test_the_size_stays_and_the_tuned_bundle_replays_exactly(artifacts, tuned, t
     np.testing.assert_array_equal(again, tuned.golden.outputs[artifact.name])
 
 
-def test_the_same_seed_gives_the_same_file_and_another_seed_another(bundle_path, inverted):
+def test_the_same_seed_gives_the_same_file_and_another_seed_another(few_golden_path, inverted):
     images, labels = inverted
     files = [
         finetune(
-            open_classifier(bundle_path), images[:100], labels[:100], config=FinetuneConfig(seed=s)
+            open_classifier(few_golden_path), images[:100], labels[:100], config=FinetuneConfig(seed=s)
         ).classifier.bundle.to_bytes()
         for s in (1, 1, 2)
     ]
@@ -111,13 +111,13 @@ def test_replayed_samples_may_be_given_for_a_bare_file(artifacts, digits_split, 
 
 
 @pytest.mark.slow  # tunes nine times
-def test_tuning_a_tuned_bundle_again_never_trains_on_what_it_holds_out(bundle_path, digits_split):
+def test_tuning_a_tuned_bundle_again_never_trains_on_what_it_holds_out(few_golden_path, digits_split):
     images = digits_split[1].images[:100]
     # Nothing can be learned of random labels, unless the held-out samples are among the replayed ones.
     labels = np.random.default_rng(1).integers(0, 10, 100)
     after = []
     for seed in range(3):
-        classifier = open_classifier(bundle_path)
+        classifier = open_classifier(few_golden_path)
         for turn in range(3):
             result = finetune(classifier, images, labels, config=FinetuneConfig(seed=10 * seed + turn))
             classifier = result.classifier
@@ -125,52 +125,52 @@ def test_tuning_a_tuned_bundle_again_never_trains_on_what_it_holds_out(bundle_pa
     assert np.mean(after) < 0.25
 
 
-def test_tuning_twice_with_the_same_samples_stores_them_once(bundle_path, inverted, tuned):
+def test_tuning_twice_with_the_same_samples_stores_them_once(few_golden_path, inverted, tuned):
     first = tuned("int8.tflite").classifier
     second = finetune(first, *inverted).classifier
     codes = second.bundle.replay.embeddings[second.artifact.name]
-    new = codes[len(open_classifier(bundle_path).bundle.replay.labels) :]
+    new = codes[len(open_classifier(few_golden_path).bundle.replay.labels) :]
     assert len(np.unique(new, axis=0)) == len(new)
 
 
-def test_an_overridden_input_range_stands_in_the_tuned_bundle(bundle_path, inverted, tmp_path):
+def test_an_overridden_input_range_stands_in_the_tuned_bundle(few_golden_path, inverted, tmp_path):
     images, labels = inverted
-    tuned = finetune(open_classifier(bundle_path, input_range=(-1, 1)), images, labels).classifier
+    tuned = finetune(open_classifier(few_golden_path, input_range=(-1, 1)), images, labels).classifier
     tuned.save(tmp_path / "tuned.edgecnn")
     again = open_classifier(tmp_path / "tuned.edgecnn")
     assert again.preprocessing == tuned.preprocessing
     np.testing.assert_array_equal(again.predict(images[:50]).scores, tuned.predict(images[:50]).scores)
 
 
-def test_replayed_samples_may_name_their_classes_in_another_order(bundle_path, digits_split, inverted):
+def test_replayed_samples_may_name_their_classes_in_another_order(few_golden_path, digits_split, inverted):
     from edge_cnn.core.labelled_images import LabelledImages
 
     train = digits_split[0].select(np.arange(100))
     turned = LabelledImages(train.images, 9 - train.labels, train.class_names[::-1])
     one, two = (
-        finetune(open_classifier(bundle_path), *inverted, replay=replay).classifier.artifact.data
+        finetune(open_classifier(few_golden_path), *inverted, replay=replay).classifier.artifact.data
         for replay in (train, turned)
     )
     assert one == two
 
 
-def test_a_loss_of_held_out_accuracy_is_an_error_on_check(bundle_path, digits_split):
+def test_a_loss_of_held_out_accuracy_is_an_error_on_check(few_golden_path, digits_split):
     home = digits_split[1]
     config = FinetuneConfig(training=TrainingConfig(l2=1000.0, anchored=False))  # shrinks the head to nothing
-    result = finetune(open_classifier(bundle_path), home.images[:60], home.labels[:60], config=config)
+    result = finetune(open_classifier(few_golden_path), home.images[:60], home.labels[:60], config=config)
     assert not result.improved
     with pytest.raises(AccuracyDropError, match="nothing was written"):
         result.check()
 
 
 @pytest.mark.parametrize("key", ["int8.tflite", "int8.onnx"])
-def test_a_head_that_was_shrunk_to_nothing_still_runs(bundle_path, artifacts, inverted, key):
+def test_a_head_that_was_shrunk_to_nothing_still_runs(few_golden_path, artifacts, inverted, key):
     config = FinetuneConfig(training=TrainingConfig(l2=1e9, anchored=False))
-    result = finetune(open_classifier(bundle_path, artifact=artifacts[key].name), *inverted, config=config)
+    result = finetune(open_classifier(few_golden_path, artifact=artifacts[key].name), *inverted, config=config)
     assert np.isfinite(result.classifier.predict(inverted[0][:5]).scores).all()
 
 
-def test_a_result_tells_what_the_manifest_tells_and_how_many_old_samples_judged(bundle_path, inverted, tuned):
+def test_a_result_tells_what_the_manifest_tells_and_how_many_old_samples_judged(few_golden_path, inverted, tuned):
     result = tuned("int8.tflite")
     assert result.provenance == result.classifier.bundle.manifest.provenance["finetuned"]
     assert result.provenance["samples"] == len(inverted[1])
@@ -178,7 +178,7 @@ def test_a_result_tells_what_the_manifest_tells_and_how_many_old_samples_judged(
     for accuracies in (result.before, result.after):
         hits = accuracies.replay_accuracy * result.replay_held_out
         assert hits == pytest.approx(round(hits), abs=1e-9)
-    stored = len(open_classifier(bundle_path).bundle.replay.labels)
+    stored = len(open_classifier(few_golden_path).bundle.replay.labels)
     assert result.replay_held_out == pytest.approx(0.2 * stored, abs=5)
 
 
@@ -210,9 +210,9 @@ def test_the_certificate_holds_for_the_file_itself(inverted, tuned):
         (np.zeros((20, 28, 28, 1), np.uint8), np.arange(19) % 2, "19 labels"),
     ],
 )
-def test_samples_that_cannot_be_used_are_refused(bundle_path, images, labels, said):
+def test_samples_that_cannot_be_used_are_refused(few_golden_path, images, labels, said):
     with pytest.raises(DataError, match=said):
-        finetune(open_classifier(bundle_path), images, labels)
+        finetune(open_classifier(few_golden_path), images, labels)
 
 
 def test_a_model_without_a_fully_connected_head_is_refused_with_what_it_ends_with(tmp_path):
@@ -228,11 +228,13 @@ def test_a_model_without_a_fully_connected_head_is_refused_with_what_it_ends_wit
         finetune(open_classifier(path), np.zeros((20, 8, 8, 1), np.uint8), np.arange(20) % 3)
 
 
-def test_one_class_alone_is_taught_where_replay_stands_against_it(bundle_path, digits_split):
+def test_one_class_alone_is_taught_where_replay_stands_against_it(few_golden_path, digits_split):
     train, test = digits_split
     sevens = train.select(np.flatnonzero(train.labels == 7)[:40])
     seeds = [FinetuneConfig(seed=seed) for seed in range(3)]
-    results = [finetune(open_classifier(bundle_path), sevens.images, sevens.labels, config=config) for config in seeds]
+    results = [
+        finetune(open_classifier(few_golden_path), sevens.images, sevens.labels, config=config) for config in seeds
+    ]
     # One answer of the 59 that are held out is 1.7 points: which ones these are decides more than the training.
     assert np.mean([result.after.replay_accuracy for result in results]) > 0.9
     result = results[0]

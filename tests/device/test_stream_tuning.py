@@ -28,8 +28,8 @@ def inverted(digits_split):
 
 
 @pytest.fixture
-def open_base(bundle_path, artifacts):
-    return lambda key="int8.tflite": open_classifier(bundle_path, artifact=artifacts[key].name)
+def open_base(few_golden_path, artifacts):
+    return lambda key="int8.tflite": open_classifier(few_golden_path, artifact=artifacts[key].name)
 
 
 def follow(tuner, images, labels, every=10):
@@ -151,10 +151,12 @@ def test_each_commit_answers_more_held_out_samples_and_its_figures_are_those_of_
 
 
 @pytest.mark.parametrize("key", ["int8.tflite", "int8.onnx"])
-def test_a_committed_bundle_replays_exactly_and_says_where_it_comes_from(open_base, inverted, tmp_path, key):
+def test_a_committed_bundle_replays_exactly_and_says_where_it_comes_from(
+    bundle_path, artifacts, inverted, tmp_path, key
+):
     from edge_cnn.verify.replay import verify
 
-    base = open_base(key)
+    base = open_classifier(bundle_path, artifact=artifacts[key].name)
     tuner = StreamTuner(base, commit=lambda tuned: tuned.save(tmp_path / "tuned.edgecnn"))
     follow(tuner, inverted[0][:150], inverted[1][:150])
     verify(tmp_path / "tuned.edgecnn", "local").check()

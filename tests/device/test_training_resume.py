@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import signal
 import subprocess
@@ -26,7 +27,9 @@ SHAPES = {"warm-up": (700, 800), "metric": (700, 40)}
 PASSES = 14  # more than the steps that quasi-Newton remembers
 
 
+@functools.cache
 def codes_and_labels(samples: int, features: int) -> tuple[np.ndarray, np.ndarray]:
+    """Drawn once, and read-only: trainings share them."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, CLASSES, samples + HELD)
     spread = rng.normal(0, 25, (samples + HELD, features))
@@ -34,7 +37,10 @@ def codes_and_labels(samples: int, features: int) -> tuple[np.ndarray, np.ndarra
     # Some labels are wrong, so that the held-out loss rises again.
     wrong = rng.random(len(labels)) < 0.2
     labels[wrong] = rng.integers(0, CLASSES, int(wrong.sum()))
-    return np.clip(codes, -128, 127).astype(np.int8), labels.astype(np.int64)
+    drawn = np.clip(codes, -128, 127).astype(np.int8), labels.astype(np.int64)
+    for array in drawn:
+        array.setflags(write=False)
+    return drawn
 
 
 @dataclasses.dataclass(frozen=True)

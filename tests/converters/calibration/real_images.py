@@ -13,7 +13,9 @@ from PIL import Image
 def data_folder() -> Path:
     """The folder with cifar10/ and mlperf_tiny/; skips the test where it is not known."""
     if "EDGE_CNN_DATA" not in os.environ:
-        pytest.skip("no CIFAR-10 and no MLPerf Tiny files; set EDGE_CNN_DATA to the folder with cifar10/ and mlperf_tiny/")
+        pytest.skip(
+            "no CIFAR-10 and no MLPerf Tiny files; set EDGE_CNN_DATA to the folder with cifar10/ and mlperf_tiny/"
+        )
     return Path(os.environ["EDGE_CNN_DATA"])
 
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.converters.calibration.real_images import blots, cifar, digits, shuffled, spectrograms
 
 from converters.calibration.image_noise import LEAST_CORRELATION, neighbour_correlation, noise_statistic
+from tests.converters.calibration.real_images import blots, cifar, digits, shuffled, spectrograms
 
 REAL = {
     "CIFAR-10": lambda: cifar()[0].astype(np.float32),

@@ -5,7 +5,6 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from tests.converters.calibration.batches import BATCHES, bell, told
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from converters.calibration.mse import Mse
 from converters.calibration.percentile import Percentile
 from converters.calibration.table import ESTIMATORS, new_estimator
 from edge_cnn.core.errors import InputError, ModelError
+from tests.converters.calibration.batches import BATCHES, bell, told
 
 BIN = 1 / 4095
 """Of the range: what a bin of the histogram is at most."""
@@ -208,7 +208,7 @@ def test_symmetric_entropy_gives_a_relu_half_of_the_codes() -> None:
     assert high < told(Entropy(), [values])[1]
 
 
-def ort_collector(method: str, *, percentile: float = 99.9, num_quantized_bins: int = 128):  # noqa: ANN201  # untyped there
+def ort_collector(method: str, *, percentile: float = 99.9, num_quantized_bins: int = 128):  # untyped there
     from onnxruntime.quantization.calibrate import HistogramCollector
 
     return HistogramCollector(method, False, 2048, num_quantized_bins, percentile, "same")

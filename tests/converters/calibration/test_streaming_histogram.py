@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.converters.calibration.batches import BATCHES, bell
 from hypothesis import given
 from hypothesis import strategies as st
 
 from converters.calibration.streaming_histogram import StreamingHistogram
 from edge_cnn.core.errors import ModelError
+from tests.converters.calibration.batches import BATCHES, bell
 
 
 def histogram_of(batches: list[np.ndarray], max_bins: int = 64) -> StreamingHistogram:
