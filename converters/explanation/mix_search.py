@@ -87,6 +87,7 @@ class MixSearch:
         self._float_accuracy = float_accuracy
         self._on_try = on_try
         self._done: dict[Mix, Try] = {}
+        self._rejected: set[Mix] = set()
 
     @property
     def tries(self) -> tuple[Try, ...]:
@@ -103,6 +104,10 @@ class MixSearch:
             share = float_share(self._maker.graph, mix.exclude)
             self._done[mix] = Try(mix, len(data), accuracy, self._float_accuracy - accuracy, share)
         return self._done[mix]
+
+    def reject(self, mix: Mix) -> None:
+        """Never choose this one: it failed elsewhere."""
+        self._rejected.add(mix)
 
     def data(self, mix: Mix) -> bytes:
         """The bytes of a mix's file, without metadata."""
@@ -147,7 +152,7 @@ class MixSearch:
         return best
 
     def _fits(self, tried: Try, bound: float) -> bool:
-        return tried.drop <= bound + _ROUNDING
+        return tried.drop <= bound + _ROUNDING and tried.mix not in self._rejected
 
     def _end(self, best: Try, bound: float) -> Search:
         return Search(self.tries, best, self._fits(best, bound))

@@ -9,8 +9,7 @@ from converters.explanation.quantized_model import QuantizedModel
 from converters.explanation.quantized_onnx import QuantizedOnnx
 from converters.explanation.quantized_tflite import QuantizedTflite
 from converters.float_graph.float_graph import FloatGraph
-from converters.float_graph.weight_codes import with_float_weights
-from converters.sources.load import load_source_model
+from converters.sources.load import load_classifier
 from edge_cnn.core.artifact import ONNX, TFLITE, Artifact, read_artifact
 from edge_cnn.core.bundle import SUFFIX, Bundle, read_bundle
 from edge_cnn.core.errors import ModelError
@@ -77,18 +76,10 @@ def read_reference(path: Path) -> Reference:
             raise ModelError(f"{path} holds no float32 .tflite to compare with; give the model it was exported from")
         graph = FloatGraph(bundle.artifact(name).data)
         return _checked(Reference(path.stem, graph, bundle.manifest.labels, bundle.manifest.preprocessing), path)
-    if suffix != ".tflite":
-        if suffix == ".onnx":
-            _check_float_onnx(path)
-        source = load_source_model(path)
-        return _checked(Reference(source.name, source.float_graph, source.labels, source.preprocessing), path)
-    artifact = read_artifact(path)
-    graph = FloatGraph(artifact.data)
-    quantized = QuantizedTflite(artifact.data)
-    if quantized.input is not None or any(o.output is not None or o.weights is not None for o in quantized.operators):
-        raise ModelError(f"{path} is quantized itself; --reference takes the float model that it was made from")
-    labels, preprocessing = _stated(artifact)
-    return _checked(Reference(path.stem, with_float_weights(graph), labels, preprocessing), path)
+    if suffix == ".onnx":
+        _check_float_onnx(path)
+    source = load_classifier(path)
+    return _checked(Reference(source.name, source.float_graph, source.labels, source.preprocessing), path)
 
 
 def read_quantized(path: Path, name: str | None = None) -> Quantized:

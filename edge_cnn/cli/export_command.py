@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.option(
     "--max-drop",
     type=click.FloatRange(0, 1),
-    help="Exit 1 and write nothing when an int8 file loses more than this share of accuracy.",
+    help="Where int8 loses more than this share of accuracy, search for a mix that does not; exit 1 if none is found.",
 )
 @click.option("--calibration-samples", type=click.IntRange(1), default=500, show_default=True)
 @click.option(
@@ -162,6 +162,7 @@ def _document(bundle: Bundle, out: Path) -> dict[str, Any]:
         "bytes": out.stat().st_size,
         "host_accuracy": bundle.manifest.host_accuracy,
         "calibration": bundle.manifest.provenance["calibration"],
+        "max_drop": bundle.manifest.provenance.get("max_drop"),
         "artifacts": [
             {
                 "name": entry.name,
@@ -200,6 +201,7 @@ def _summary(written: WrittenExport, out: Path, test_samples: int) -> str:
         [
             table(["artifact", "scheme", "targets", "bytes", "accuracy"], rows),
             f"float model {_percent(bundle.manifest.host_accuracy)} on the same {test_samples} test samples",
+            *_search_lines(bundle),
             "",
             "constraints kept",
             *(f"  {line}" for line in kept),
@@ -207,6 +209,17 @@ def _summary(written: WrittenExport, out: Path, test_samples: int) -> str:
             f"wrote {out}, {out.stat().st_size} bytes, with {golden} golden samples",
         ]
     )
+
+
+def _search_lines(bundle: Bundle) -> list[str]:
+    """How the bound on the drop was kept, where plain int8 did not keep it."""
+    lines: list[str] = []
+    for name, search in (bundle.manifest.provenance.get("max_drop") or {}).get("artifacts", {}).items():
+        samples = search["held_out"]["samples"]
+        lines += ["", f"tried for {name}, on {samples} training samples that did not calibrate"]
+        lines += [f"  {t['what']}: drop {t['drop']:.2%}, {t['bytes']} bytes" for t in search["tries"]]
+        lines.append(f"chosen: {search['chosen']['what']}")
+    return lines
 
 
 def _compiled_lines(written: WrittenExport, out: Path) -> list[str]:
