@@ -42,11 +42,13 @@ class Finding:
         name: of the cause, a few words.
         sentence: what the cause is.
         evidence: the figures that show it here.
+        explains_others: whether what other layers lose follows from it.
     """
 
     name: str
     sentence: str
     evidence: str
+    explains_others: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,13 @@ class Cause:
         name: a few words.
         find: layer, models -> the figures that show it, None where it does not hold.
         needs_harm: whether it is one only where it hurts: a healthy file has wide ranges and uneven channels too.
+        explains_others: whether what other layers lose follows from it, so that it is told first.
     """
 
     name: str
     find: Callable[[LayerFacts, ModelFacts], str | None]
     needs_harm: bool = True
+    explains_others: bool = False
 
     @property
     def sentence(self) -> str:

@@ -18,6 +18,9 @@ HARMFUL_DIVERGENCE = 0.03
 ROUNDED_WELL_DB = 30.0
 """Signal to noise of a layer alone; 8 bits give 30 to 45 dB where the ranges fit."""
 
+_RETRAINED = 0.98
+"""Cosine of a layer's weights with the reference's, above which they may differ for a good reason."""
+
 _SAME_SCALE = frozenset({"AVERAGE_POOL_2D", "MAX_POOL_2D", "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "PAD", "TRANSPOSE"})
 _FIXED_SCALE = frozenset({"SOFTMAX", "LOGISTIC", "TANH"})
 """Operators whose scale TFLite's specification fixes: their input's, or one for all models."""
@@ -41,6 +44,10 @@ def wrong_preprocessing(layer: LayerFacts, models: ModelFacts) -> str | None:
         table = normalization_table(ours)
         used_low, used_high = min(used_low, float(table.min())), max(used_high, float(table.max()))
     ratio = (high - low) / max(used_high - used_low, 1e-12)
+    # Symmetric codes have a low end whether the data do or not.
+    if layer.codes.zero_point == 0 and layer.codes.first < 0 <= used_low:
+        low = 0.0
+        ratio *= 0.5
     known = next((r for r in KNOWN_RANGES if abs(low - r[0]) + abs(high - r[1]) < 0.06 * (r[1] - r[0])), None)
     mismatch = abs(low - used_low) + abs(high - used_high) > 0.25 * max(high - low, used_high - used_low)
     # Dark or wild samples make narrow and wide ranges too, of other sizes.
@@ -85,22 +92,24 @@ def few_bits(layer: LayerFacts, models: ModelFacts) -> str | None:
     weights = None if layer.quantized is None else layer.quantized.weights
     if weights is None or weights.codes.size < 64:
         return None
-    rows = by_channel(weights.codes.astype(np.float64), weights.axis)
-    # A channel of few weights has few codes whatever their bits.
-    distinct = len(np.unique(rows)) if rows.shape[1] < 32 else max(len(np.unique(row)) for row in rows)
-    if weights.bits > 4 and distinct > 16:
+    distinct = np.unique(weights.codes)
+    gap = int(np.diff(distinct).min()) if len(distinct) > 1 else 1
+    span = int(np.abs(weights.codes.astype(np.int64)).max())
+    # Few codes, in the middle or far apart: rounding to fewer bits, then stored in more.
+    if weights.bits > 4 and span > 8 and (gap < 8 or len(distinct) > 32):
         return None
-    bits = int(np.ceil(np.log2(max(distinct, 2))))
-    return f"its weights use {distinct} different codes, {min(bits, weights.bits)} bits; {_weight_noise(layer)}"
+    bits = int(np.ceil(np.log2(2 * span / gap + 1)))
+    return f"its weights use {len(distinct)} different codes, {min(bits, weights.bits)} bits; {_weight_noise(layer)}"
 
 
 def dead_channel(layer: LayerFacts, models: ModelFacts) -> str | None:
     """A channel gives one value whatever comes in, in the reference it does not."""
-    del models
     dead = layer.dead_channels
     if not len(dead) or layer.op in _SAME_SCALE or layer.op == INPUT_OP:
         return None
     changed = _changed_weights(layer)
+    if changed is not None and not changed.any() and wrong_bias(layer, models) is not None:
+        return None
     if changed is not None and np.delete(by_channel(changed, layer.channel_axis), dead, axis=0).any():
         return None  # Weights that are all wrong deaden some channels as well.
     widths = layer.channel_widths
@@ -118,6 +127,8 @@ def mismatched_weights(layer: LayerFacts, models: ModelFacts) -> str | None:
     values = layer.weights + error
     steps = "" if weights is None else f", by up to {float((np.abs(error) / weights.steps()).max()):.0f} steps"
     cosine = _cosine(values.astype(np.float32), layer.weights)
+    if cosine > _RETRAINED and not is_harmful(layer):
+        return None  # Training with quantization moves weights a little, and so does a converter that folds otherwise.
     return f"{off.sum()} of {off.size} weights differ by more than rounding{steps}; cosine {cosine:.3f}"
 
 
@@ -256,7 +267,7 @@ def coarse_codes(layer: LayerFacts, models: ModelFacts) -> str | None:
 
 
 CAUSES: tuple[Cause, ...] = (
-    Cause("wrong preprocessing", wrong_preprocessing, needs_harm=False),
+    Cause("wrong preprocessing", wrong_preprocessing, needs_harm=False, explains_others=True),
     Cause("channel order (BGR for RGB)", channel_order, needs_harm=False),
     Cause("class order", class_order, needs_harm=False),
     Cause("too few bits", few_bits, needs_harm=False),
@@ -290,7 +301,7 @@ def findings(layer: LayerFacts, models: ModelFacts) -> list[Finding]:
             continue
         evidence = cause.find(layer, models)
         if evidence is not None:
-            found.append(Finding(cause.name, cause.sentence, evidence))
+            found.append(Finding(cause.name, cause.sentence, evidence, cause.explains_others))
     return found
 
 

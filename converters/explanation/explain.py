@@ -14,6 +14,7 @@ from converters.explanation.accuracy import artifact_accuracy, graph_accuracy, g
 from converters.explanation.cause import ModelFacts
 from converters.explanation.causes import findings
 from converters.explanation.correspondence import correspond
+from converters.explanation.equalized_reference import scaled_like
 from converters.explanation.explanation import ExplainedLayer, Explanation, worst_first
 from converters.explanation.fix import propose_fix
 from converters.explanation.measuring import measure
@@ -83,6 +84,7 @@ def explain(
 
     graph = reference.graph
     pairs = correspond(graph, quantized.model)
+    scaled = scaled_like(graph, quantized.model, pairs)
     train = in_model_order(train, reference.labels, reference.classes)
     test = in_model_order(test, reference.labels, reference.classes)
     order = stratified_sample(test.labels, config.test_samples, np.random.default_rng(config.seed))
@@ -90,7 +92,7 @@ def explain(
     inputs = model_inputs(test.images, preprocessing)
     few = min(config.samples, len(test))
     begin(f"comparing {len(pairs.pairs)} layers on {few} samples")
-    measured = measure(graph, quantized.model, pairs, inputs[:few], test.labels[:few])
+    measured = measure(scaled, quantized.model, pairs, inputs[:few], test.labels[:few])
     models = ModelFacts(
         preprocessing if test.is_pixels else None,
         quantized.preprocessing if test.is_pixels else None,
@@ -121,7 +123,15 @@ def explain(
         )
     same = measured.float_scores.argmax(axis=1) == measured.quantized_scores.argmax(axis=1)
     return Explanation(
-        layers, pairs.by_name, few, len(test), float_accuracy, accuracy, float(same.mean()), fix
+        layers,
+        pairs.by_name,
+        few,
+        len(test),
+        float_accuracy,
+        accuracy,
+        float(same.mean()),
+        fix,
+        equalized=scaled is not graph,
     )
 
 

@@ -98,6 +98,7 @@ class Explanation:
         float_accuracy, quantized_accuracy: shares of the test part.
         agreement: share of samples to which both models give the same answer.
         fix: None where it was not asked for.
+        equalized: whether the file's channels are scaled against each other, and the reference was scaled likewise.
     """
 
     layers: tuple[ExplainedLayer, ...]
@@ -108,6 +109,7 @@ class Explanation:
     quantized_accuracy: float
     agreement: float
     fix: Fix | None
+    equalized: bool = False
 
     @property
     def faulty(self) -> tuple[ExplainedLayer, ...]:
@@ -124,12 +126,18 @@ class Explanation:
             "samples": self.samples,
             "test_samples": self.test_samples,
             "layers_by_name": self.by_name,
+            "equalized": self.equalized,
         }
 
 
 def worst_first(layers: list[ExplainedLayer]) -> tuple[ExplainedLayer, ...]:
-    """Layers with a cause by damage, then the others by damage."""
-    return tuple(sorted(layers, key=lambda layer: (not layer.findings, -layer.facts.damage.divergence)))
+    """What explains the others, then layers with a cause by damage, then the others by damage."""
+
+    def key(layer: ExplainedLayer) -> tuple[bool, bool, float]:
+        explains = any(finding.explains_others for finding in layer.findings)
+        return not explains, not layer.findings, -layer.facts.damage.divergence
+
+    return tuple(sorted(layers, key=key))
 
 
 def _number(value: float | None) -> float | None:
