@@ -66,9 +66,11 @@ def _calibrated(change: Callable[[Array], Array], **options: Any) -> Callable[..
     return lambda graph, inputs: (graph, int8(graph, change(inputs), **options))
 
 
-def _skewed(layer: int, factor: float, **options: Any) -> Callable[..., tuple[FloatGraph, bytes]]:
+def _skewed(
+    layer: int, factor: float, channels: tuple[int, ...] = (0,), **options: Any
+) -> Callable[..., tuple[FloatGraph, bytes]]:
     def make(graph: FloatGraph, inputs: Array) -> tuple[FloatGraph, bytes]:
-        other = skewed(graph, layer, [0], factor)
+        other = skewed(graph, layer, channels, factor)
         return other, int8(other, inputs, **options)
 
     return make
@@ -128,6 +130,7 @@ FAULTS: dict[str, Fault] = {
     "skewed activation channel, depthwise": Fault("outlier channel in activations", 1, _skewed(1, 200)),
     "skewed activation channel, pointwise": Fault("outlier channel in activations", 8, _skewed(8, 200)),
     "outlier weight channel": Fault("outlier channel in weights", 2, _skewed(2, 100, per_channel=False)),
+    "per-tensor weights": Fault("per-tensor weights", 2, _skewed(2, 100, (0, 1, 2), per_channel=False)),
     "calibrated on pixels 0..255": Fault("wrong preprocessing", -1, _calibrated(lambda x: x * 255)),
     "calibrated on pixels -1..1": Fault("wrong preprocessing", -1, _calibrated(lambda x: x * 2 - 1)),
     "calibrated on dark images": Fault("saturated range", None, _calibrated(lambda x: x * np.float32(0.2))),
