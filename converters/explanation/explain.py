@@ -132,6 +132,7 @@ def explain(
         float(same.mean()),
         fix,
         equalized=scaled is not graph,
+        classes=reference.classes,
     )
 
 

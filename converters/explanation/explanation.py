@@ -99,6 +99,7 @@ class Explanation:
         agreement: share of samples to which both models give the same answer.
         fix: None where it was not asked for.
         equalized: whether the file's channels are scaled against each other, and the reference was scaled likewise.
+        classes: how many there are.
     """
 
     layers: tuple[ExplainedLayer, ...]
@@ -110,6 +111,12 @@ class Explanation:
     agreement: float
     fix: Fix | None
     equalized: bool = False
+    classes: int = 2
+
+    @property
+    def at_chance(self) -> bool:
+        """Whether the reference is hardly better than guessing on the data, so that drops say nothing."""
+        return self.float_accuracy < 1.5 / self.classes
 
     @property
     def faulty(self) -> tuple[ExplainedLayer, ...]:

@@ -127,7 +127,7 @@ class MixSearch:
         if self._fits(best, bound):
             return self._end(best, bound)
         for mix in _without_floats(start):
-            best = min(best, self.attempt(mix), key=_by_drop)
+            best = min(best, self.attempt(mix), key=self._rank)
             if self._fits(best, bound):
                 return self._end(best, bound)
         if damaging is not None:
@@ -143,13 +143,17 @@ class MixSearch:
             excluded = tuple(dict.fromkeys((*best.mix.exclude, *group)))
             tried = self.attempt(replace(best.mix, exclude=excluded))
             # What gains nothing stays in int8.
-            best = tried if tried.drop < best.drop - _ROUNDING else best
+            gains = tried.drop < best.drop - _ROUNDING or best.mix in self._rejected
+            best = tried if gains else best
         if not self._fits(best, bound):
             return best
         for name in reversed(best.mix.exclude):
             tried = self.attempt(replace(best.mix, exclude=tuple(n for n in best.mix.exclude if n != name)))
             best = tried if self._fits(tried, bound) else best
         return best
+
+    def _rank(self, tried: Try) -> tuple[bool, float]:
+        return tried.mix in self._rejected, tried.drop
 
     def _fits(self, tried: Try, bound: float) -> bool:
         return tried.drop <= bound + _ROUNDING and tried.mix not in self._rejected
@@ -165,7 +169,3 @@ def _without_floats(start: Mix) -> list[Mix]:
     ways += [replace(start, per_channel=True, method=method) for method in ESTIMATORS if method != start.method]
     ways += [replace(way, equalized=True, bias_corrected=True) for way in ways[3:]]
     return [replace(start, per_channel=True), *ways] if not start.per_channel else ways
-
-
-def _by_drop(tried: Try) -> float:
-    return tried.drop

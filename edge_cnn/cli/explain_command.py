@@ -64,9 +64,11 @@ def command(
     float_model = read_reference(reference)
 
     # After the models, whose loading says in one line if TensorFlow and what comes with it are not installed.
+    from converters.explanation.correspondence import correspond
     from converters.explanation.explain import ExplainConfig, choose_preprocessing, explain
     from edge_cnn.host.data_source import load_data
 
+    correspond(float_model.graph, quantized.model)  # Before the data, which may take long to read.
     skipped: list[str] = []
 
     def on_skip(path: Path, reason: str) -> None:
@@ -86,6 +88,11 @@ def command(
         preprocessing=preprocessing,
         on_step=console.note,
     )
+    if found.at_chance:
+        console.note(
+            f"the reference itself gets {found.float_accuracy:.2%} right, as guessing does: "
+            "check DATA, the order of its classes and --input-range"
+        )
     if report is not None:
         from converters.explanation.report_page import explanation_html
         from edge_cnn.core.atomic_file import write_atomically
