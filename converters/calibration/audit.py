@@ -50,7 +50,7 @@ class CalibrationAudit:
         )
         if ranges is not None:
             name, share = ranges.worst_growth
-            found.append(f"ranges grew by {share:.1%} at most in the second half of the samples ({name})")
+            found.append(f"the second half of the samples moved ranges by {share:.1%} at most ({name})")
             if ranges.worst_saturation is not None:
                 name, share = ranges.worst_saturation
                 found.append(f"{share:.3%} of {ranges.held_out} other samples' activations lie outside ({name})")

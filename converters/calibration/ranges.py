@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
@@ -17,8 +18,17 @@ from edge_cnn.core.errors import ModelError
 FIXED: dict[str, Range] = {"SOFTMAX": (0.0, 1.0), "LOGISTIC": (0.0, 1.0), "TANH": (-1.0, 1.0)}
 """Outputs whose range the function itself sets (TFLite 8-bit quantization specification)."""
 
+RANGE_OF_INPUT = frozenset({"PAD", "MAX_POOL_2D", "RESHAPE"})
+"""Operators that copy values, whose output must have the codes of its input (the same specification). The zeros of a
+PAD would move a percentile, and the maxima of a pooling the best threshold.
+"""
+
 _GROUP = 8
 """Samples that an estimator sees at once: its own cost is a batch's, and memory stays that of a few samples."""
+
+_MEASURED: weakref.WeakKeyDictionary[FloatGraph, tuple[weakref.ref[Calibration], dict[int, Range]]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 def ranges_of(
@@ -31,7 +41,7 @@ def ranges_of(
     Args:
         graph: float32, of one input.
         calibration: its inputs and its method.
-        on_progress: told how many samples of how many are done.
+        on_progress: told how many samples of how many are done; not told where the ranges are known already.
 
     Returns:
         Tensor index -> (low, high), low <= 0 <= high.
@@ -40,6 +50,9 @@ def ranges_of(
         InputError: no such method.
         ModelError: an activation is NaN or infinite; its tensor is named.
     """
+    known = _MEASURED.get(graph)
+    if known is not None and known[0]() is calibration:
+        return dict(known[1])
     estimators = new_estimators(graph, calibration.method)
     done = 0
     for values in grouped(graph, calibration.inputs, tuple(estimators)):
@@ -47,7 +60,14 @@ def ranges_of(
         done = min(done + _GROUP, len(calibration))
         if on_progress is not None:
             on_progress(done, len(calibration))
-    return ranges_from(graph, estimators)
+    ranges = ranges_from(graph, estimators)
+    remember(graph, calibration, ranges)
+    return ranges
+
+
+def remember(graph: FloatGraph, calibration: Calibration, ranges: dict[int, Range]) -> None:
+    """Keep the ranges while both objects live: the audit and each scheme of an export ask for the same ones."""
+    _MEASURED[graph] = (weakref.ref(calibration), dict(ranges))
 
 
 def new_estimators(graph: FloatGraph, method: str) -> dict[int, RangeEstimator]:
@@ -60,8 +80,7 @@ def ranges_from(graph: FloatGraph, estimators: Mapping[int, RangeEstimator]) -> 
     """What the estimators say, and the ranges that need none."""
     ranges = {index: estimator.range() for index, estimator in estimators.items()} | _fixed_ranges(graph)
     for operator in graph.operators:
-        # Its zeros are no activations, and would move a percentile; its codes must be its input's.
-        if operator.op == "PAD" and operator.inputs[0] in ranges:
+        if operator.op in RANGE_OF_INPUT and operator.inputs[0] in ranges:
             ranges[operator.outputs[0]] = ranges[operator.inputs[0]]
     return {index: ranges[index] for index in graph.activations}
 

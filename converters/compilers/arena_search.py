@@ -61,7 +61,10 @@ def main() -> None:
     """What the command line does."""
     path, inputs = sys.argv[1:]
     model = Path(path).read_bytes()
-    arena = smallest_arena(model, int(inputs))
+    try:
+        arena = smallest_arena(model, int(inputs))
+    except (RuntimeError, ValueError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")
     _open(model, int(inputs), arena).print_allocations()
     sys.stdout.write(json.dumps({"arena_bytes": arena}) + "\n")
 

@@ -28,13 +28,16 @@ def check_replaceable(folder: Path) -> None:
     """Make sure that nothing is lost when the folder is replaced.
 
     Raises:
-        InputError: there is something at its place that no export made.
+        InputError: there is something at its place that no export made, or that cannot be looked at.
     """
-    if not os.path.lexists(folder):
-        return
-    strangers = [folder.name]
-    if folder.is_dir() and not folder.is_symlink():
-        strangers = sorted({path.name for path in folder.iterdir()} - _own_files(folder))
+    try:
+        if not os.path.lexists(folder):
+            return
+        strangers = [folder.name]
+        if folder.is_dir() and not folder.is_symlink():
+            strangers = sorted({path.name for path in folder.iterdir()} - _own_files(folder))
+    except OSError as error:
+        raise InputError(f"cannot look into {folder}: {error.strerror}; give another --out") from error
     if strangers:
         raise InputError(
             f"{folder} would be replaced, and no export made {', '.join(strangers[:3])} there; "

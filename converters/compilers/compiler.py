@@ -89,6 +89,14 @@ class Compiled:
 class Compiler(Protocol):
     """A target's own compiler."""
 
+    def check(self) -> None:
+        """Look, without starting anything, whether it is there or can be made ready here.
+
+        Raises:
+            CompilerMissingError: neither.
+        """
+        ...
+
     def compile(self, artifact: Artifact, target: Target, folder: Path, on_step: OnStep) -> Compiled:
         """Compile `artifact` for `target`.
 

@@ -85,11 +85,12 @@ class EdgeTpuReport:
 class EdgeTpuCompiler:
     """As `Compiler`; `Target.compiler_options` are words of its command line, for example ("-m", "13")."""
 
+    def check(self) -> None:
+        _program()
+
     def compile(self, artifact: Artifact, target: Target, folder: Path, on_step: OnStep) -> Compiled:
         del on_step
-        program = shutil.which(PROGRAM)
-        if program is None:
-            raise CompilerMissingError(f"{PROGRAM} is not on PATH; {_INSTALL}")
+        program = _program()
         stem = artifact.name.removesuffix(f".{TFLITE}")
         with tempfile.TemporaryDirectory(prefix="edge_cnn-edgetpu-") as temporary:
             source, out = Path(temporary, f"{stem}.{TFLITE}"), Path(temporary, "out")
@@ -111,6 +112,13 @@ class EdgeTpuCompiler:
         report = read_report(finished)
         (folder / name).write_bytes(data)
         return Compiled((name,), report)
+
+
+def _program() -> str:
+    program = shutil.which(PROGRAM)
+    if program is None:
+        raise CompilerMissingError(f"{PROGRAM} is not on PATH; {_INSTALL}")
+    return program
 
 
 def read_report(finished: Finished) -> EdgeTpuReport:

@@ -80,12 +80,13 @@ class WrittenExport:
     notes: tuple[str, ...]
 
 
-def check_compiling(targets: Sequence[str], out: Path, config: CompileConfig) -> None:
-    """What can be told before any work.
+def check_compiling(targets: Sequence[str], out: Path, config: CompileConfig) -> tuple[str, ...]:
+    """The targets that there will be compiled for, and what can be told before any work.
 
     Raises:
         InputError: an unknown target, nothing to compile for where it is demanded, options for none of the targets, or
             files of the user's own where a compiler's files would go.
+        CompilerMissingError: compiling is demanded, and a compiler is not there and cannot be made ready.
     """
     compiling = [find_target(name).name for name in targets if find_target(name).compiler]
     if config.wanted and not compiling:
@@ -96,9 +97,13 @@ def check_compiling(targets: Sequence[str], out: Path, config: CompileConfig) ->
                 f"--compiler-option {name}: that is no target of this export with a compiler; "
                 f"there are {', '.join(compiling) or 'none'}"
             )
-    if config.wanted is not False:
-        for name in compiling:
-            check_replaceable(compiled_folder(out, name))
+    if config.wanted is False:
+        return ()
+    for name in compiling:
+        check_replaceable(compiled_folder(out, name))
+        if config.wanted:
+            COMPILERS[find_target(name).compiler].check()
+    return tuple(compiling)
 
 
 def write_export(bundle: Bundle, out: Path, config: CompileConfig, on_step: OnStep) -> WrittenExport:
@@ -141,7 +146,9 @@ def write_export(bundle: Bundle, out: Path, config: CompileConfig, on_step: OnSt
             for name in done:
                 put_in_place(staging / name, compiled_folder(out, name))
     except OSError as error:
-        raise InputError(f"cannot write {error.filename or out}: {error.strerror}; make room there") from error
+        raise InputError(
+            f"cannot write {error.filename or out}: {error.strerror or error}; see to that folder"
+        ) from error
     return WrittenExport(bundle, compiled, (*notes, *_stale(bundle, out, set(done))))
 
 

@@ -117,7 +117,8 @@ def _said(file: IO[bytes]) -> str:
 
 def _error(what: str, said: str, advice: str) -> CompilerError:
     lines = [_printable(line) for line in said.splitlines()]
-    last = [line[:_LINE_LENGTH] for line in lines if line][-_LINES_SHOWN:]
+    # Lines of carets are Python's pointing at the line above.
+    last = [line[:_LINE_LENGTH] for line in lines if line.strip("^~ ")][-_LINES_SHOWN:]
     told = f", saying '{' | '.join(last)}'" if last else " without a word"
     error = CompilerError(f"{what}{told}; {advice}")
     if any(lines):

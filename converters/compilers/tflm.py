@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import tempfile
 from dataclasses import dataclass, replace
@@ -13,19 +12,18 @@ from typing import Any
 from converters.compilers import arena_search
 from converters.compilers.c_array import c_header, c_source
 from converters.compilers.compiler import Compiled, CpuOperator
+from converters.compilers.environment import check_environment, make_ready, variables
 from converters.compilers.process import Finished, run_program
 from edge_cnn.core.artifact import TFLITE, Artifact
-from edge_cnn.core.errors import CompilerMissingError, ConstraintError, DeviceUnavailableError
+from edge_cnn.core.errors import ConstraintError
 from edge_cnn.core.targets import Memory, Target
 from edge_cnn.device.tflite.file import read_tflite
 from edge_cnn.verify.devices.environments import TFLM
 from edge_cnn.verify.devices.preparation import OnStep
-from edge_cnn.verify.devices.virtual_environment import python_of
 
 LIMIT_S = 600.0
 
 _ADVICE = "export with another scheme, or leave the compiler out with --no-compile"
-_SETUP_ADVICE = "or leave the compiler out with --no-compile"
 _HEAD = re.compile(r"Arena allocation head (\d+) bytes")
 
 
@@ -73,6 +71,9 @@ class TflmReport:
 class TflmCompiler:
     """As `Compiler`; it compiles nothing: TFLite Micro interprets the file as it is."""
 
+    def check(self) -> None:
+        check_environment(TFLM.environment)
+
     def compile(self, artifact: Artifact, target: Target, folder: Path, on_step: OnStep) -> Compiled:
         report = measure_arena(artifact, on_step)
         if target.memory is not None:
@@ -86,14 +87,12 @@ class TflmCompiler:
 
 
 def _check_memory(name: str, report: TflmReport, target: str, memory: Memory) -> None:
-    if report.model_bytes > memory.flash:
-        what = f"{report.model_bytes:,} bytes of flash for the model, {target} has {memory.flash:,}"
     # Pointers are shorter there, so that the rest of the arena proves nothing.
-    elif report.activation_bytes > memory.ram:
-        what = f"{report.activation_bytes:,} bytes of RAM for activations, {target} has {memory.ram:,}"
-    else:
-        return
-    raise ConstraintError(f"{name} takes {what}; use a smaller network or input, or another target")
+    if report.activation_bytes > memory.ram:
+        raise ConstraintError(
+            f"{name} takes {report.activation_bytes:,} bytes of RAM for activations in TFLite Micro, {target} has "
+            f"{memory.ram:,}; use a smaller network or input, or another target"
+        )
 
 
 def measure_arena(artifact: Artifact, on_step: OnStep) -> TflmReport:
@@ -103,21 +102,18 @@ def measure_arena(artifact: Artifact, on_step: OnStep) -> TflmReport:
         CompilerMissingError: TFLite Micro is not here and cannot be made ready.
         CompilerError: it does not run the file.
     """
-    try:
-        TFLM.setup(on_step)
-    except DeviceUnavailableError as error:
-        raise CompilerMissingError(f"{error}, {_SETUP_ADVICE}") from error
+    make_ready(TFLM.environment, on_step)
     inputs = len(read_tflite(artifact).inputs)
     with tempfile.TemporaryDirectory(prefix="edge_cnn-tflm-") as temporary:
         path = Path(temporary, artifact.name)
         path.write_bytes(artifact.data)
         finished = run_program(
-            [python_of(TFLM.folder), "-P", arena_search.__file__, path, str(inputs)],
+            [TFLM.environment.python, "-P", arena_search.__file__, path, str(inputs)],
             name="TFLite Micro",
             limit_s=LIMIT_S,
             advice=_ADVICE,
             install=f"delete {TFLM.folder} and export again",
-            environment={k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"PYTHONNOUSERSITE": "1"},
+            environment=variables(),
         )
     return _read(finished, len(artifact.data))
 

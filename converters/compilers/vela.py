@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 
 from converters.compilers.compiler import Compiled
+from converters.compilers.environment import check_environment, make_ready, variables
 from converters.compilers.process import Finished, run_program
 from converters.compilers.vela_report import cpu_operators, read_figures
 from edge_cnn.core.artifact import TFLITE, Artifact
-from edge_cnn.core.errors import CompilerError, CompilerMissingError, DeviceUnavailableError, ModelError
+from edge_cnn.core.errors import CompilerError, ModelError
 from edge_cnn.core.targets import Target
 from edge_cnn.device.tflite.fixed_shapes import with_fixed_shapes
 from edge_cnn.verify.devices.preparation import OnStep, cache_folder
@@ -24,7 +24,6 @@ LIMIT_S = 1800.0
 
 _MODULE = ("-P", "-m", "ethosu.vela")
 _ADVICE = "export for another target or scheme, or leave the compiler out with --no-compile"
-_SETUP_ADVICE = "or leave the compiler out with --no-compile"
 
 
 def vela_environment() -> VirtualEnvironment:
@@ -46,12 +45,12 @@ class Vela:
     Its cycles are estimates: of a model of the accelerator, and of memories as its system configuration describes them.
     """
 
+    def check(self) -> None:
+        check_environment(vela_environment())
+
     def compile(self, artifact: Artifact, target: Target, folder: Path, on_step: OnStep) -> Compiled:
         environment = vela_environment()
-        try:
-            environment.setup(on_step)
-        except DeviceUnavailableError as error:
-            raise CompilerMissingError(f"{error}, {_SETUP_ADVICE}") from error
+        make_ready(environment, on_step)
         with tempfile.TemporaryDirectory(prefix="edge_cnn-vela-") as temporary:
             work = Path(temporary)
             stem = artifact.name.removesuffix(f".{TFLITE}")
@@ -83,15 +82,13 @@ def _content(path: Path, finished: Finished) -> bytes:
 
 
 def _run(folder: Path, words: list[str | Path]) -> Finished:
-    # Not this process's own PYTHONPATH: what is on it was installed for another environment.
-    own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"PYTHONNOUSERSITE": "1"}
     return run_program(
         [python_of(folder), *_MODULE, *words],
         name="Vela",
         limit_s=LIMIT_S,
         advice=_ADVICE,
         install=f"delete {folder} and export again",
-        environment=own,
+        environment=variables(),
     )
 
 

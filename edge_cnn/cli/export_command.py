@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +88,7 @@ def command(
     for target, word in compiler_options:
         words[target] = (*words.get(target, ()), word)
     compile_config = CompileConfig(compiling, accelerator_only, words)
-    check_compiling(targets, out, compile_config)
+    to_compile = check_compiling(targets, out, compile_config)
 
     from converters.sources.load import load_classifier
 
@@ -137,7 +138,7 @@ def command(
             on_progress=on_progress,
             on_audit=on_audit,
         )
-    with console.steps("compiling") as on_step:
+    with console.steps("compiling") if to_compile else nullcontext(lambda *_: None) as on_step:
         written = write_export(bundle, out, compile_config, on_step)
     for note in written.notes:
         console.note(note)

@@ -67,7 +67,8 @@ def test_one_command_writes_a_bundle_for_two_targets(
 def test_json_is_one_document_that_agrees_with_the_bundle(
     export: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert export("--json", "--quiet", "--scheme", "int8", "--scheme", "float32", "--max-drop", "0.5") == 0
+    options = ["--calibration-method", "percentile", "--calibration-samples", "60", "--max-drop", "0.5"]
+    assert export("--json", "--quiet", "--scheme", "int8", "--scheme", "float32", *options) == 0
     captured = capsys.readouterr()
     assert captured.err == ""
     document = json.loads(captured.out)
@@ -78,6 +79,62 @@ def test_json_is_one_document_that_agrees_with_the_bundle(
     assert document["bytes"] == (tmp_path / "m.edgecnn").stat().st_size
     assert "integer_operators" in document["artifacts"][0]["constraints"]["rpi5"]
     assert document["skipped"] == []
+    assert document["calibration"] == bundle.manifest.provenance["calibration"]
+    assert document["calibration"]["method"] == "percentile"
+    assert document["calibration"]["audit"]["test_overlap"] == 0
+
+
+@pytest.mark.slow  # converts
+def test_remarks_on_the_calibration_data_are_notes(export: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    # The model was trained on pixels 0..1, and would see 0..1/255.
+    assert export("--input-range", "0,0.00392", "--calibration-samples", "60") == 0
+    notes = capsys.readouterr().err
+    assert re.search(
+        r"^with pixels scaled to 0\.\.1 .* the preprocessing looks wrong; try --input-range 0,1$", notes, re.M
+    )
+    assert re.search(r"^60 calibration samples: their second half moved the range of '.+' by \d+\.\d%", notes, re.M)
+
+
+@pytest.mark.slow  # converts, and makes the environments of two compilers at the first use
+def test_compilers_write_into_a_folder_a_target(
+    export: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    option = ("--compiler-option", "ethos-u55", "--accelerator-config=ethos-u55-256")
+    status = export("--target", "ethos-u55", "--compile", *option, "--json", target="cortex-m7")
+    captured = capsys.readouterr()
+    if status == 3 and "cannot be made ready" in captured.err:
+        pytest.skip(captured.err)
+    assert status == 0
+    document = json.loads(captured.out)
+    assert [(row["target"], row["files"]) for row in document["compiled"]] == [
+        ("cortex-m7", ["model.h", "model.cc"]),
+        ("ethos-u55", ["model_vela.tflite"]),
+    ]
+    for row in document["compiled"]:
+        assert row["folder"] == str(tmp_path / f"m.{row['target']}")
+        assert {path.name for path in Path(row["folder"]).iterdir()} == {*row["files"], "report.json"}
+        assert row["report"]["version"]
+    assert document["compiled"][1]["report"]["accelerator"] == "Ethos_U55_256"
+    assert document["compiled"][1]["report"]["cpu_operators"] == []
+    bundle = read_bundle(tmp_path / "m.edgecnn")
+    told = [{name: value for name, value in row.items() if name != "folder"} for row in document["compiled"]]
+    assert bundle.manifest.provenance["compiled"] == told
+    assert "compiling 2/2: model.tflite for ethos-u55 with vela" in captured.err
+
+
+@pytest.mark.slow  # converts
+def test_a_compiler_that_is_missing_is_a_remark_and_where_demanded_status_3(
+    export: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert export("--compile", target="coral-edgetpu") == 3
+    assert "error: edgetpu_compiler is not on PATH; install " in failure(capsys, tmp_path)
+    assert export(target="coral-edgetpu") == 0
+    captured = capsys.readouterr()
+    assert "not compiled for coral-edgetpu: edgetpu_compiler is not on PATH" in captured.err
+    assert "compiled" not in read_bundle(tmp_path / "m.edgecnn").manifest.provenance
+    assert export("--no-compile", target="coral-edgetpu") == 0
+    assert "edgetpu_compiler" not in capsys.readouterr().err
 
 
 @pytest.mark.slow  # converts
@@ -125,7 +182,7 @@ def test_bad_usage_is_one_line_and_needs_no_tensorflow(
 
     monkeypatch.setattr(converters.sources.load, "load_source_model", lambda _: 1 / 0)
     for arguments, options, message in (
-        (["--target", "rpi6"], {}, "unknown target 'rpi6'; known: rpi-zero2, rpi4"),
+        (["--target", "rpi6"], {}, "unknown target 'rpi6'; known: rpi-zero2, rpi3"),
         (["--scheme", "int4"], {}, "target 'rpi5' does not take scheme 'int4'; it takes int8, float32"),
         ([], {"target": None}, "Missing option '--target'"),
         (["--out", str(tmp_path / "gone" / "m.edgecnn")], {}, "gone; make it first"),
@@ -133,6 +190,9 @@ def test_bad_usage_is_one_line_and_needs_no_tensorflow(
         (["--max-drop", "2"], {}, "2.0 is not in the range 0<=x<=1"),
         (["--input-range", "5"], {}, "'5' is not two numbers LO,HI"),
         (["--golden", "0"], {}, "0 is not in the range x>=1"),
+        (["--compile"], {}, "--compile: rpi5 have no compiler; see 'edge-cnn targets'"),
+        (["--compiler-option", "rpi5", "-x"], {}, "--compiler-option rpi5: that is no target of this export with a"),
+        (["--calibration-method", "max"], {}, "'max' is not one of 'min-max', 'percentile', 'mse', 'entropy'"),
     ):
         assert export(*arguments, **options) == 2
         assert message in failure(capsys, tmp_path)
@@ -148,7 +208,7 @@ def test_a_bad_model_is_one_line(
     for model, message in (
         (tmp_path / "gone.keras", "no model at "),
         (truncated, "is not a whole .keras file (5000 bytes)"),
-        (foreign, "is not a model that export reads; give a .keras or .h5 file or a SavedModel folder"),
+        (foreign, "is not a TFLite file: the mark TFL3 is missing"),
         (tmp_path, "is a folder without saved_model.pb"),
     ):
         assert export(model=model) == 2
@@ -163,6 +223,7 @@ def test_bad_data_is_one_line(
         "few": (x[:16], np.arange(16) % 5, "training samples, at least 20 are needed"),
         "constant": (np.zeros_like(x), y, "all the same"),
         "empty": (x[:0], y[:0], "empty"),
+        "noise": (np.random.default_rng(0).integers(0, 256, x.shape, dtype=np.uint8), y, "look random"),
         "floats": (np.full((60, 5, 5, 1), 0.5, np.float32), np.arange(60) % 10, "(5, 5, 1)"),
         "nan": (np.full((60, 28, 28, 1), np.nan, np.float32), np.arange(60) % 10, "NaN"),
     }

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from converters import export
+from converters.calibration.audit import CalibrationAudit
 from converters.export import (
     ExportConfig,
     ExportData,
@@ -334,6 +335,42 @@ def test_data_that_does_not_fit_is_refused(source: SourceModel, data: ExportData
         run(data.train, square)
     with pytest.raises(DataError, match="no test samples"):
         run(data.train, data.test.select(np.arange(0)))
+
+
+def test_the_audit_of_the_calibration_data_is_told_and_recorded(
+    source: SourceModel, data: ExportData, preprocessing: Preprocessing
+) -> None:
+    told: list[CalibrationAudit] = []
+    shared = ExportData(data.train, LabelledImages(data.train.images[:50], data.train.labels[:50], CLASSES))
+    config = replace(CONFIG, targets=("rpi5",), schemes=("int8",), golden_samples=50, calibration_method="entropy")
+    bundle = export_bundle(source, shared, config, preprocessing=preprocessing, on_audit=told.append)
+    recorded = json.loads(bundle.manifest.to_bytes())["provenance"]["calibration"]
+    assert recorded["method"] == "entropy"
+    assert recorded["audit"]["remarks"] == list(told[0].remarks)
+    assert sum(recorded["audit"]["class_counts"].values()) == 60
+    # All test samples are training samples, and all of them are golden; 60 of 160 were drawn to calibrate.
+    assert 5 < recorded["audit"]["test_overlap"] == recorded["audit"]["golden_overlap"] < 40
+    assert any("are test samples too" in remark for remark in told[0].remarks)
+
+
+def test_another_method_gives_other_ranges(
+    exported_tiny: Bundle, source: SourceModel, data: ExportData, preprocessing: Preprocessing
+) -> None:
+    config = replace(CONFIG, targets=("rpi5",), schemes=("int8",), calibration_method="percentile")
+    other = export_bundle(source, data, config, preprocessing=preprocessing)
+    assert other.artifact("model.tflite").data != exported_tiny.artifact("model.tflite").data
+
+
+def test_noise_calibrates_nothing_but_is_no_matter_to_float_files(
+    source: SourceModel, data: ExportData, preprocessing: Preprocessing
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (160, 12, 10, 3), dtype=np.uint8)
+    spoiled = ExportData(LabelledImages(noise, data.train.labels, CLASSES), data.test)
+    config = replace(CONFIG, targets=("rpi5",))
+    with pytest.raises(DataError, match="the calibration images look random"):
+        export_bundle(source, spoiled, replace(config, schemes=("int8",)), preprocessing=preprocessing)
+    bundle = export_bundle(source, spoiled, replace(config, schemes=("float32",)), preprocessing=preprocessing)
+    assert "audit" not in bundle.manifest.provenance["calibration"]
 
 
 def test_unknown_targets_fail_before_any_work(

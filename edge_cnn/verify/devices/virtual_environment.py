@@ -88,7 +88,7 @@ class VirtualEnvironment:
         """
         if self.missing() is None:
             return
-        self._check_wheels()
+        self.check_wheels()
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             self._forget_half_made()
@@ -129,7 +129,8 @@ class VirtualEnvironment:
                 raise
         shutil.rmtree(self.folder / "old", ignore_errors=True)
 
-    def _check_wheels(self) -> None:
+    def check_wheels(self) -> None:
+        """Raises: DeviceUnavailableError: there are no wheels for this Python or machine."""
         machine = (sys.platform, platform.machine())
         if machine not in self.machines:
             known = " and ".join(f"{system} on {cpu}" for system, cpu in self.machines)

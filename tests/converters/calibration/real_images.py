@@ -45,6 +45,17 @@ def digits(side: int) -> np.ndarray:
     return load_dataset("digits").train.images.astype(np.float32)
 
 
+def photographs() -> np.ndarray:
+    """Pieces of scikit-learn's two photographs, a palace before trees and a flower: float32 (520, 32, 32, 3)."""
+    from sklearn.datasets import load_sample_images
+
+    pieces = [
+        image[:416, :640].reshape(13, 32, 20, 32, 3).transpose(0, 2, 1, 3, 4).reshape(-1, 32, 32, 3)
+        for image in load_sample_images().images
+    ]
+    return np.concatenate(pieces).astype(np.float32)
+
+
 def shuffled(images: np.ndarray, seed: int = 0) -> np.ndarray:
     """Each image's pixels in an order of its own, channels together."""
     rng = np.random.default_rng(seed)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from converters.calibration.image_noise import LEAST_CORRELATION, neighbour_correlation, noise_statistic
-from tests.converters.calibration.real_images import blots, cifar, digits, shuffled, spectrograms
+from tests.converters.calibration.real_images import blots, cifar, digits, photographs, shuffled, spectrograms
 
 REAL = {
     "CIFAR-10": lambda: cifar()[0].astype(np.float32),
@@ -12,6 +12,7 @@ REAL = {
     "CIFAR-10 at 16": lambda: cifar()[0].astype(np.float32).reshape(-1, 16, 2, 16, 2, 3).mean(axis=(2, 4)),
     "CIFAR-10 at 8": lambda: cifar()[0].astype(np.float32).reshape(-1, 8, 4, 8, 4, 3).mean(axis=(2, 4)),
     "CIFAR-10 with noise of 20": lambda: cifar()[0] + np.random.default_rng(0).normal(0, 20, (5000, 32, 32, 3)),
+    "photographs in pieces": photographs,
     "digits": lambda: digits(28),
     "outlines of digits": lambda: np.abs(np.diff(digits(28), axis=1)),
     "digits of 8 pixels": lambda: digits(8),
