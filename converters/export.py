@@ -16,10 +16,12 @@ from converters.calibration.samples import Calibration, choose_calibration
 from converters.calibration.table import DEFAULT_METHOD
 from converters.constraints.table import violations
 from converters.explanation.max_drop import DropSearch, Kept, keep_within, takes_mixes
+from converters.improvement.improver import Improvement, Improver
 from converters.metadata.onnx_metadata import add_onnx_metadata
 from converters.metadata.tflite_metadata import add_tflite_metadata
 from converters.replay_recording import REPLAY_PER_CLASS, record_replay
 from converters.schemes.plan import PlannedArtifact, plan_artifacts
+from converters.schemes.tolerances import tolerances_of
 from converters.sources.class_order import in_model_order
 from converters.sources.source_model import SourceModel
 from converters.versions import installed_versions
@@ -29,11 +31,10 @@ from edge_cnn.core.errors import AccuracyDropError, ConstraintError, DataError
 from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.core.manifest import ArtifactEntry, Manifest
 from edge_cnn.core.preprocessing import Preprocessing, input_range
-from edge_cnn.core.tolerance import default_tolerances
 from edge_cnn.device.model_input import to_model_input
 from edge_cnn.device.runtimes.table import open_runtime
 from edge_cnn.host import golden_recording
-from edge_cnn.host.golden_recording import open_reference, record_golden
+from edge_cnn.host.golden_recording import record_golden
 from edge_cnn.host.training_input import model_inputs
 
 _BATCH = 256
@@ -55,6 +56,7 @@ class ExportConfig:
         replay_per_class: how many embeddings a class travel in the bundle.
         max_drop: largest share of the test part that a quantized artifact may get wrong beyond the float model; None
             for no limit.
+        improvement: what is done to the float model before it is quantized.
     """
 
     targets: tuple[str, ...]
@@ -65,6 +67,7 @@ class ExportConfig:
     golden_samples: int = golden_recording.DEFAULT_SAMPLES
     replay_per_class: int = REPLAY_PER_CLASS
     max_drop: float | None = None
+    improvement: Improvement = field(default_factory=Improvement)
 
 
 @dataclass(frozen=True)
@@ -116,8 +119,13 @@ def choose_preprocessing(source: SourceModel, pixel_range: tuple[float, float] |
 
 
 def step_count(config: ExportConfig) -> int:
-    """How many steps `export_bundle` reports: three an artifact and two for the whole. Raises: as `plan_artifacts`."""
-    return 3 * len(plan_artifacts(config.targets, config.schemes)) + 2
+    """How many steps `export_bundle` reports: three an artifact, two for the whole, and those of the improvement.
+
+    Raises:
+        InputError: as `plan_artifacts`.
+    """
+    planned = plan_artifacts(config.targets, config.schemes)
+    return 3 * len(planned) + 2 + config.improvement.steps(planned)
 
 
 def export_bundle(
@@ -147,6 +155,7 @@ def export_bundle(
         AccuracyDropError: a quantized artifact loses more than `config.max_drop`.
     """
     planned = plan_artifacts(config.targets, config.schemes)
+    config.improvement.check(planned)
     train = in_model_order(data.train, source.labels, source.classes)
     test = in_model_order(data.test, source.labels, source.classes)
     if not len(test):
@@ -181,6 +190,8 @@ def export_bundle(
         )
         if on_audit is not None:
             on_audit(audit)
+    train_inputs = model_inputs(train.images, preprocessing) if config.improvement.qat else calibration.inputs
+    improver = Improver(source, calibration, train_inputs, train.labels, config.improvement, config.seed, begin)
     entries: list[ArtifactEntry] = []
     artifacts: list[Artifact] = []
     searches: dict[str, Any] = {}
@@ -190,8 +201,9 @@ def export_bundle(
             on_progress(Progress(done - 1, total, step))
 
     for plan in planned:
+        improved = improver.improve(plan)
         begin(f"converting {plan.name}")
-        artifact = _convert(plan, source, calibration, labels, preprocessing)
+        artifact = _convert(plan, *improved, labels, preprocessing)
         broken = [line for target in plan.targets for line in violations(artifact, target, plan.recipe.scheme)]
         if broken:
             raise ConstraintError(f"{'; '.join(dict.fromkeys(broken))}; choose another target or scheme")
@@ -199,7 +211,7 @@ def export_bundle(
         entry = _entry(plan, artifact, test, preprocessing)
         if _exceeds(entry, plan, float_accuracy, config.max_drop):
             artifact, entry, search = _within_drop(
-                plan, entry, source, calibration, train, test, config, labels, preprocessing, float_accuracy, tell
+                plan, entry, *improved, train, test, config, labels, preprocessing, float_accuracy, tell
             )
             searches[plan.name] = search.to_json()
         artifacts.append(artifact)
@@ -227,7 +239,11 @@ def export_bundle(
         "data": data.provenance | data.fingerprints(),
         "calibration": calibration.provenance() | ({} if audit is None else {"audit": audit.to_json()}),
         "golden": {"samples": len(golden.labels), "part": "test"},
-    } | ({"max_drop": {"bound": config.max_drop, "artifacts": searches}} if searches else {})
+    }
+    if improver.provenance:
+        provenance["improvement"] = improver.provenance
+    if searches:
+        provenance["max_drop"] = {"bound": config.max_drop, "artifacts": searches}
     manifest = Manifest(labels, preprocessing, tuple(entries), float_accuracy, provenance)
     return Bundle(manifest, tuple(artifacts), golden, replay)
 
@@ -264,11 +280,7 @@ def _entry(plan: PlannedArtifact, artifact: Artifact, test: LabelledImages, prep
         artifact.sha256,
         runtime.inputs[0],
         runtime.outputs[0],
-        default_tolerances(
-            plan.recipe.format,
-            quantized=plan.recipe.is_quantized,
-            recorded_by=open_reference(artifact).kernels().family,
-        ),
+        tolerances_of(plan.recipe, artifact),
         _share_right(np.concatenate(outputs), test.labels),
     )
 
@@ -298,7 +310,7 @@ def _within_drop(
     made: dict[bytes, tuple[Artifact, ArtifactEntry]] = {}
 
     def drop_on_test(kept: Kept) -> float:
-        recipe = replace(plan.recipe, scheme=kept.scheme, convert=lambda *_: kept.data)
+        recipe = replace(plan.recipe, scheme=kept.scheme, convert=lambda *_, **__: kept.data)
         mixed = replace(plan, recipe=recipe)
         artifact = _convert(mixed, source, calibration, labels, preprocessing)
         if any(violations(artifact, target, kept.scheme) for target in plan.targets):
@@ -310,7 +322,7 @@ def _within_drop(
     if takes_mixes(plan):
         search = keep_within(
             plan,
-            source.float_graph,
+            source,
             calibration,
             train,
             preprocessing=preprocessing,

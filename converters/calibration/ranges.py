@@ -34,7 +34,7 @@ _MEASURED: weakref.WeakKeyDictionary[FloatGraph, tuple[weakref.ref[Calibration],
 def ranges_of(
     graph: FloatGraph, calibration: Calibration, on_progress: Callable[[int, int], None] | None = None
 ) -> dict[int, Range]:
-    """The range of each float activation, by `calibration.method`.
+    """The range of each float activation, by `calibration.method`; `calibration.ranges` where those are given.
 
     Memory is that of a few samples' activations and of one estimator a tensor, however many samples there are.
 
@@ -50,6 +50,8 @@ def ranges_of(
         InputError: no such method.
         ModelError: an activation is NaN or infinite; its tensor is named.
     """
+    if calibration.ranges is not None:
+        return dict(calibration.ranges)
     known = _MEASURED.get(graph)
     if known is not None and known[0]() is calibration:
         return dict(known[1])

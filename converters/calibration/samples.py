@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,12 +33,15 @@ class Calibration:
         labels: int64 (n,), None where they are not known.
         held_out: other inputs of the training part, which no range has seen, float32 (m, height, width, channels); None
             where there are none.
+        ranges: tensor index of the source's float graph -> (low, high), where training has set them; None where the
+            samples do.
     """
 
     inputs: NDArray[np.float32]
     method: str = DEFAULT_METHOD
     labels: NDArray[np.int64] | None = None
     held_out: NDArray[np.float32] | None = None
+    ranges: Mapping[int, tuple[float, float]] | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)

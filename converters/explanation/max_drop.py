@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
 from converters.calibration.samples import Calibration
-from converters.explanation.accuracy import graph_accuracy, tflite_accuracy
+from converters.explanation.accuracy import artifact_accuracy, graph_accuracy
 from converters.explanation.correspondence import correspond
 from converters.explanation.explain import held_out_of
 from converters.explanation.measuring import measure
-from converters.explanation.mix import Mix, MixMaker
+from converters.explanation.mix import Convert, Mix, MixMaker
 from converters.explanation.mix_search import Groups, MixSearch, Try
 from converters.explanation.quantized_tflite import QuantizedTflite
 from converters.explanation.reading import float_groups
 from converters.float_graph.float_graph import FloatGraph
+from converters.improvement.improver import with_graph
 from converters.schemes.plan import PlannedArtifact
-from edge_cnn.core.artifact import TFLITE
+from converters.sources.source_model import SourceModel
+from edge_cnn.core.artifact import TFLITE, Artifact
 from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.host.training_input import model_inputs
@@ -26,6 +28,11 @@ MIXED = "int8-mixed"
 """The scheme of a file in which some layers stayed in float: its ends are float32 as well."""
 
 _FLOAT = "float32"
+_CALIBRATED = frozenset(
+    {"int8", "int8-per-tensor", "int8-uint8io", "int8-floatio", "int8-symmetric", "int8-qdq-int8", "qoperator-int8"}
+)
+"""Schemes whose ranges and weights other ways to quantize may set."""
+
 _LAYER_SAMPLES = 200
 
 
@@ -35,7 +42,7 @@ class Kept:
 
     Attributes:
         data: the file, without metadata.
-        scheme: "int8", or `MIXED` where layers stayed in float.
+        scheme: the plan's, or `MIXED` where layers stayed in float.
         chosen: how it was made, with its figures on held-out samples.
     """
 
@@ -82,12 +89,21 @@ class DropSearch:
 
 def takes_mixes(plan: PlannedArtifact) -> bool:
     """Whether there are other ways to make this file than the plain one."""
-    return plan.recipe.format == TFLITE and plan.recipe.scheme == "int8"
+    return plan.recipe.scheme in _CALIBRATED
+
+
+def _converter(plan: PlannedArtifact, source: SourceModel) -> Convert:
+    """The plan's own recipe, on other graphs."""
+
+    def convert(graph: FloatGraph, calibration: Calibration, in_float: Collection[str]) -> bytes:
+        return plan.recipe.convert(with_graph(source, graph), calibration, in_float)
+
+    return convert
 
 
 def keep_within(
     plan: PlannedArtifact,
-    graph: FloatGraph,
+    source: SourceModel,
     calibration: Calibration,
     train: LabelledImages,
     *,
@@ -102,7 +118,7 @@ def keep_within(
 
     Args:
         plan: an artifact that `takes_mixes`.
-        graph: the float model.
+        source: the float model.
         calibration: what plain int8 was calibrated with.
         train: the training part.
         preprocessing: of the model.
@@ -117,15 +133,15 @@ def keep_within(
         ModelError: the quantizer refuses.
     """
     held_out = held_out_of(train, preprocessing, calibration, seed)
-    inputs = model_inputs(held_out.images, preprocessing)
+    inputs, graph = model_inputs(held_out.images, preprocessing), source.float_graph
     search = MixSearch(
-        MixMaker(graph, calibration),
-        lambda data: tflite_accuracy(data, held_out, preprocessing),
+        MixMaker(graph, calibration, _converter(plan, source)),
+        lambda data: artifact_accuracy(Artifact(plan.name, plan.recipe.format, data), held_out, preprocessing),
         graph_accuracy(graph, inputs, held_out.labels),
         on_try,
     )
     # A device that takes no float file has no kernels for float layers.
-    float_allowed = all(_FLOAT in target.schemes for target in plan.targets)
+    float_allowed = plan.recipe.format == TFLITE and all(_FLOAT in target.schemes for target in plan.targets)
     plain = Mix(calibration.method)
     search.reject(plain)
     best_drop = plain_drop
@@ -142,7 +158,7 @@ def keep_within(
         found = search.run(asked, damaging if float_allowed else None, plain)
         if found.chosen.mix == plain:
             continue
-        kept = Kept(search.data(found.chosen.mix), MIXED if found.chosen.mix.exclude else "int8", found.chosen)
+        kept = Kept(search.data(found.chosen.mix), MIXED if found.chosen.mix.exclude else plan.recipe.scheme, found.chosen)
         drop = drop_on_test(kept)
         best_drop = min(best_drop, drop)
         if drop <= bound + 1e-9:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,8 +16,6 @@ from converters.improvement.bias_correction import correct_biases
 from converters.improvement.equalization import equalize
 from converters.schemes.integer_quantizer import quantize_to_int8
 
-Ranges = dict[int, tuple[float, float]]
-
 
 @dataclass(frozen=True)
 class Mix:
@@ -25,14 +23,12 @@ class Mix:
 
     Attributes:
         method: of calibration, a row of `converters.calibration.table.ESTIMATORS`.
-        per_channel: a scale for each output channel of weights.
         equalized: channels of neighbouring layers scaled against each other first.
         bias_corrected: biases take back the mean error of rounding.
         exclude: names of operators that stay float32, in the order in which they were chosen.
     """
 
     method: str = DEFAULT_METHOD
-    per_channel: bool = True
     equalized: bool = False
     bias_corrected: bool = False
     exclude: tuple[str, ...] = ()
@@ -40,8 +36,6 @@ class Mix:
     def describe(self) -> str:
         """A few words for a person."""
         parts = [f"{self.method} ranges"]
-        if not self.per_channel:
-            parts.append("per-tensor weights")
         if self.equalized:
             parts.append("equalized")
         if self.bias_corrected:
@@ -53,45 +47,57 @@ class Mix:
     def to_json(self) -> dict[str, Any]:
         return {
             "method": self.method,
-            "per_channel": self.per_channel,
             "equalized": self.equalized,
             "bias_corrected": self.bias_corrected,
             "exclude": list(self.exclude),
         }
 
 
+Convert = Callable[[FloatGraph, Calibration, Collection[str]], bytes]
+"""Float graph, calibration, names of operators that stay in float -> the bytes of a file, without metadata."""
+
+
+def to_int8(graph: FloatGraph, calibration: Calibration, in_float: Collection[str]) -> bytes:
+    """TFLite int8. Raises: ModelError: the quantizer refuses, or there is no operator of a name."""
+    return quantize_to_int8(graph, ranges_of(graph, calibration), in_float=in_float)
+
+
 class MixMaker:
-    """Makes files of mixes; the graph is equalized and each method's ranges are found once.
+    """Makes files of mixes; the graph is improved in each way once.
 
     Args:
         graph: float32, BatchNorm folded.
         calibration: samples; their own method is not looked at.
+        convert: quantizes.
     """
 
-    def __init__(self, graph: FloatGraph, calibration: Calibration) -> None:
+    def __init__(self, graph: FloatGraph, calibration: Calibration, convert: Convert = to_int8) -> None:
         self.graph = graph
         self._calibration = calibration
-        self._bases: dict[tuple[str, bool, bool], tuple[FloatGraph, Ranges]] = {}
+        self._convert = convert
+        self._improved: dict[tuple[str, bool, bool], FloatGraph] = {}
 
     def make(self, mix: Mix) -> bytes:
-        """The bytes of a `.tflite` without metadata.
+        """The bytes of a file without metadata.
 
         Raises:
             ModelError: the quantizer refuses, or there is no operator of an excluded name.
         """
-        graph, ranges = self._base(mix)
-        return quantize_to_int8(graph, ranges, per_channel=mix.per_channel, in_float=mix.exclude)
+        return self._convert(self._graph(mix), self._calibrated(mix), mix.exclude)
 
-    def _base(self, mix: Mix) -> tuple[FloatGraph, Ranges]:
-        key = (mix.method, mix.equalized, mix.bias_corrected)
-        if key not in self._bases:
+    def _graph(self, mix: Mix) -> FloatGraph:
+        # Ranges matter to biases alone.
+        key = (mix.method if mix.bias_corrected else "", mix.equalized, mix.bias_corrected)
+        if key not in self._improved:
             if mix.bias_corrected:
-                graph, ranges = self._base(replace(mix, bias_corrected=False))
-                self._bases[key] = correct_biases(graph, ranges, self._calibration.inputs), ranges
+                graph, calibration = self._graph(replace(mix, bias_corrected=False)), self._calibrated(mix)
+                self._improved[key] = correct_biases(graph, ranges_of(graph, calibration), calibration.inputs)
             else:
-                graph = equalize(self.graph).graph if mix.equalized else self.graph
-                self._bases[key] = graph, ranges_of(graph, replace(self._calibration, method=mix.method))
-        return self._bases[key]
+                self._improved[key] = equalize(self.graph).graph if mix.equalized else self.graph
+        return self._improved[key]
+
+    def _calibrated(self, mix: Mix) -> Calibration:
+        return replace(self._calibration, method=mix.method)
 
 
 def float_share(graph: FloatGraph, exclude: tuple[str, ...]) -> float:

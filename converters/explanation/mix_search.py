@@ -164,8 +164,7 @@ class MixSearch:
 
 def _without_floats(start: Mix) -> list[Mix]:
     """What costs no time on the device, in the order of trust."""
-    ways = [replace(start, per_channel=True, equalized=True), replace(start, per_channel=True, bias_corrected=True)]
-    ways.append(replace(start, per_channel=True, equalized=True, bias_corrected=True))
-    ways += [replace(start, per_channel=True, method=method) for method in ESTIMATORS if method != start.method]
-    ways += [replace(way, equalized=True, bias_corrected=True) for way in ways[3:]]
-    return [replace(start, per_channel=True), *ways] if not start.per_channel else ways
+    ways = [replace(start, equalized=True), replace(start, bias_corrected=True)]
+    ways.append(replace(start, equalized=True, bias_corrected=True))
+    ways += [replace(start, method=method) for method in ESTIMATORS if method != start.method]
+    return [*ways, *(replace(way, equalized=True, bias_corrected=True) for way in ways[3:])]

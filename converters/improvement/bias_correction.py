@@ -58,7 +58,7 @@ def correct_biases(
         return value + shift
 
     _run(graph, samples, lambda _, value: value, lambda _, value: value, see)
-    shared = {i: tuple(map(np.float32, ends)) for i, ends in shared_ranges(graph, dict(ranges)).items()}
+    shared = shared_ranges(graph, dict(ranges))
     _run(graph, samples, *rounding_hooks(graph, lambda index: shared[index], bits), correct)
     return graph.with_constants(biases)
 

@@ -32,7 +32,7 @@ def fake_quantize(values: Any, scale: Any, zero_point: Any, codes: tuple[int, in
 
     @tf.custom_gradient
     def rounded(inner: Any) -> Any:
-        found = tf.clip_by_value(tf.round(inner / scale) + zero_point, *map(float, codes))
+        found = tf.clip_by_value(tf.round(inner / scale) + zero_point, float(codes[0]), float(codes[1]))
 
         def gradient(upstream: Any) -> Any:
             return tf.where((inner >= low) & (inner <= high), upstream, tf.zeros_like(upstream))
@@ -47,11 +47,17 @@ def weight_limit(bits: int) -> int:
     return 2 ** (bits - 1) - 1
 
 
-def weight_scale(weights: Any, channel_axis: int, bits: int) -> Any:
-    """Largest magnitude of each output channel over `weight_limit`, float32, with 1 for every other axis."""
+def weight_scale(weights: Any, axis: int | None, bits: int) -> Any:
+    """Largest magnitude of each output channel over `weight_limit`, float32, with 1 for every other axis.
+
+    Args:
+        weights: float32 tensor.
+        axis: that the channels run along; None for one scale for all.
+        bits: of the codes.
+    """
     import tensorflow as tf
 
-    others = [axis for axis in range(len(weights.shape)) if axis != channel_axis]
+    others = [other for other in range(len(weights.shape)) if other != axis]
     largest = tf.reduce_max(tf.abs(weights), others, keepdims=True)
     return tf.maximum(largest / float(weight_limit(bits)), _SMALLEST_SCALE)
 

@@ -63,7 +63,7 @@ def find_pairs(graph: FloatGraph) -> tuple[tuple[Pair, ...], tuple[str, ...]]:
         if isinstance(found, Pair):
             pairs.append(found)
         else:
-            skipped.append(f"{layer.name}: {found}")
+            skipped.append(f"{layer.name.split(';')[0]}: {found}")
     return tuple(pairs), tuple(skipped)
 
 

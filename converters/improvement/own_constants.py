@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from converters.float_graph.float_graph import FloatGraph, pack
+from converters.float_graph.float_graph import FloatGraph
+from converters.float_graph.packing import pack
 
 
 def with_own_constants(graph: FloatGraph) -> FloatGraph:

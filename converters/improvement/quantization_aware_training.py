@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from converters.float_graph.float_graph import FloatGraph
 from converters.improvement.own_constants import with_own_constants
 from converters.improvement.rounded_graph import rounded_weights
-from converters.improvement.rounded_training import RoundedTraining
+from converters.improvement.rounded_training import RoundedTraining, float_scores
 from converters.improvement.shared_scales import shared_ranges
 from edge_cnn.core.errors import DataError, InputError
 from edge_cnn.host.tensorflow_import import import_tensorflow
@@ -77,7 +77,7 @@ class QatEpoch:
     Attributes:
         epoch: from 1; 0 is the graph before training.
         loss: mean over the steps; NaN before training.
-        held_out_loss: of the rounded network on the held-out samples.
+        held_out_loss: of the rounded network on the held-out samples: Kullback-Leibler divergence from the aim, nats.
         agreement: share of the held-out samples that it answers as the aim says.
     """
 
@@ -105,6 +105,16 @@ class QatResult:
     best_epoch: int
     config: QatConfig
 
+    def to_json(self) -> dict[str, Any]:
+        """What a manifest says of it, JSON values."""
+        best = self.history[self.best_epoch]
+        return self.config.to_json() | {
+            "best_epoch": self.best_epoch,
+            "epochs_run": self.history[-1].epoch,
+            "held_out_loss": [self.history[0].held_out_loss, best.held_out_loss],
+            "agreement": [self.history[0].agreement, best.agreement],
+        }
+
 
 def train_quantized(
     graph: FloatGraph,
@@ -113,6 +123,7 @@ def train_quantized(
     labels: NDArray[np.int64] | None = None,
     config: QatConfig | None = None,
     *,
+    teacher: FloatGraph | None = None,
     on_epoch: Callable[[QatEpoch], None] | None = None,
 ) -> QatResult:
     """Train a float graph for its quantized file. The same seed gives the same bytes on one machine.
@@ -123,6 +134,7 @@ def train_quantized(
         inputs: of the training part, float32 (n, ...).
         labels: int64 (n,), needed only to learn from labels.
         config: how.
+        teacher: the float graph whose scores are the aim; the graph itself if None.
         on_epoch: told of each epoch when it ends, and of the graph before training first.
 
     Raises:
@@ -146,7 +158,7 @@ def train_quantized(
     if config.learn_from == LABELS:
         aims = np.eye(graph.tensors[graph.outputs[0]].shape[-1], dtype=np.float32)[labels]
     else:
-        aims = training.float_scores(inputs)
+        aims = float_scores(teacher or graph, inputs)
     checked = order[:held_out]
     history = [QatEpoch(0, float("nan"), *training.evaluate(inputs[checked], aims[checked]))]
     best, kept = history[0], training.state()

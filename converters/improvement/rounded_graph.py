@@ -15,15 +15,23 @@ from converters.improvement.fake_quantization import (
     weight_limit,
     weight_scale,
 )
+from converters.schemes.weight_quantizer import scale_axis
 
 RangeOf = Callable[[int], tuple[Any, Any]]
 """Tensor index -> (low, high), numbers or TensorFlow scalars."""
 
 
 def rounded_weights(weights: Any, layer: Layer, bits: int) -> Any:
-    """A layer's weights on the grid of their codes: symmetric, one scale an output channel."""
+    """A layer's weights on the grid of their codes, symmetric.
+
+    Each output channel has a scale; FULLY_CONNECTED of 4 bits has one for all, as files with int4 weights do.
+    """
     limit = weight_limit(bits)
-    return fake_quantize(weights, weight_scale(weights, layer.channel_axis, bits), 0.0, (-limit, limit))
+    return fake_quantize(weights, weight_scale(weights, _axis(layer, bits), bits), 0.0, (-limit, limit))
+
+
+def _axis(layer: Layer, bits: int) -> int | None:
+    return scale_axis(layer, dense_per_channel=bits == 8)
 
 
 def rounding_hooks(
@@ -49,7 +57,7 @@ def rounding_hooks(
         if index in biases_of:
             layer = biases_of[index]
             weights = given[layer.weights] if layer.weights in given else tf.constant(graph.constant(layer.weights))
-            scale = tf.reshape(weight_scale(weights, layer.channel_axis, bits), [-1])
+            scale = tf.reshape(weight_scale(weights, _axis(layer, bits), bits), [-1])
             return fake_quantize(value, scale * activation_scale(*range_of(layer.input))[0], 0.0, BIAS_CODES)
         if graph.tensors[index].type == "float32":
             ends = tf.reduce_min(value), tf.reduce_max(value)

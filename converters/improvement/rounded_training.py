@@ -37,12 +37,12 @@ class RoundedTraining:
         variables = list(self._constants.values())
         optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps))
         optimizer.build(variables)
-        logits = self._logits()
+        logits = _logits(graph)
 
         def step(inputs: Any, aims: Any, observe: Any) -> Any:
             with tf.GradientTape() as tape:
                 outputs, seen = self._run(inputs, bits, logits)
-                loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(aims, outputs))
+                loss = tf.reduce_mean(_divergence(tf, aims, outputs))
             optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
             moved = _MOMENTUM * self._ranges + (1 - _MOMENTUM) * seen
             self._ranges.assign(tf.where(observe, moved, self._ranges))
@@ -51,19 +51,10 @@ class RoundedTraining:
         def losses(inputs: Any, aims: Any) -> Any:
             outputs, _ = self._run(inputs, bits, logits)
             same = tf.argmax(outputs, axis=1) == tf.argmax(aims, axis=1)
-            return tf.nn.softmax_cross_entropy_with_logits(aims, outputs), tf.cast(same, tf.float32)
+            return _divergence(tf, aims, outputs), tf.cast(same, tf.float32)
 
         self._step = tf.function(step, reduce_retracing=True)
         self._losses = tf.function(losses, reduce_retracing=True)
-
-    def float_scores(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probabilities (n, classes) of the graph as it came, without rounding."""
-        tf = self._tf
-        ends_in_softmax = self._logits() != self._graph.outputs[0]
-        run = tf.function(forward(self._graph), reduce_retracing=True)
-        chunks = [np.asarray(run(inputs[i : i + _BATCH])) for i in range(0, len(inputs), _BATCH)]
-        scores = np.concatenate(chunks)
-        return scores if ends_in_softmax else np.asarray(tf.nn.softmax(scores))
 
     def step(self, inputs: NDArray[np.float32], aims: NDArray[np.float32], observe: bool) -> float:
         """One step of Adam; ranges follow the batch if `observe`. Returns the loss before it."""
@@ -108,7 +99,22 @@ class RoundedTraining:
         seen = tf.stack([[tf.reduce_min(lows[row]), tf.reduce_max(highs[row])] for row in rows])
         return kept[logits], seen
 
-    def _logits(self) -> int:
-        """The tensor that the last softmax reads, or the output where there is none."""
-        last = self._graph.operators[-1]
-        return last.inputs[0] if last.op == "SOFTMAX" and last.options.get("beta") == 1 else last.outputs[0]
+
+def float_scores(graph: FloatGraph, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probabilities (n, classes) of a graph without rounding; an output that no softmax wrote is taken for logits."""
+    tf, _ = import_tensorflow()
+    run = tf.function(forward(graph), reduce_retracing=True)
+    scores = np.concatenate([np.asarray(run(inputs[i : i + _BATCH])) for i in range(0, len(inputs), _BATCH)])
+    return scores if _logits(graph) != graph.outputs[0] else np.asarray(tf.nn.softmax(scores))
+
+
+def _divergence(tf: Any, aims: Any, logits: Any) -> Any:
+    """Kullback-Leibler divergence (n,) of softmax(logits) from the aims; of labels, the cross-entropy."""
+    entropy = -tf.reduce_sum(tf.math.xlogy(aims, aims), axis=1)
+    return tf.nn.softmax_cross_entropy_with_logits(aims, logits) - entropy
+
+
+def _logits(graph: FloatGraph) -> int:
+    """The tensor that the last softmax reads, or the output where there is none."""
+    last = graph.operators[-1]
+    return last.inputs[0] if last.op == "SOFTMAX" and last.options.get("beta") == 1 else graph.outputs[0]

@@ -40,8 +40,15 @@ SAME_SCALE = frozenset(
 
 
 def fixed_ranges(graph: FloatGraph) -> dict[int, tuple[float, float]]:
-    """Tensor index -> range, of outputs whose operator fixes it."""
-    return {o: FIXED_RANGES[op.op] for op in graph.operators if op.op in FIXED_RANGES for o in op.outputs}
+    """Tensor index -> range, of outputs whose operator fixes it, and of what moves the codes of such a one alone."""
+    fixed: dict[int, tuple[float, float]] = {}
+    for operator in graph.operators:
+        entering = [i for i in operator.inputs if i in graph.activations]
+        if operator.op in FIXED_RANGES:
+            fixed |= dict.fromkeys(operator.outputs, FIXED_RANGES[operator.op])
+        elif operator.op in SAME_SCALE and len(entering) == 1 and entering[0] in fixed:
+            fixed |= dict.fromkeys(operator.outputs, fixed[entering[0]])
+    return fixed
 
 
 def scale_groups(graph: FloatGraph) -> dict[int, int]:

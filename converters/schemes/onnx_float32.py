@@ -49,7 +49,10 @@ def _from_tensorflow(source: SourceModel) -> Any:
     spec = tf.TensorSpec((None, *source.input_shape), tf.float32, name=INPUT)
     # inputs_as_nchw moves the change of layout out of the graph; a Transpose of the input would cost on every image.
     model, _ = tf2onnx.convert.from_function(
-        tf.function(source.function.python_function), (spec,), opset=OPSET, inputs_as_nchw=[INPUT] if len(source.input_shape) == 3 else None
+        tf.function(source.function.python_function),
+        (spec,),
+        opset=OPSET,
+        inputs_as_nchw=[INPUT] if len(source.input_shape) == 3 else None,
     )
     return model
 

@@ -2,64 +2,67 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
+from collections.abc import Collection
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from converters.calibration.samples import Calibration
 from converters.converter_output import silent_step
 from converters.schemes.onnx_cleanup import drop_dead
-from converters.schemes.onnx_float32 import INPUT
+from converters.schemes.onnx_quantizer import (
+    check_node_names,
+    finished,
+    inferred,
+    operators_to_quantize,
+    quantized,
+    tensors_data,
+)
+from converters.schemes.onnx_ranges import onnx_ranges_of
 
-_BATCH = 50
 
-_IN_FLOAT = frozenset({"Softmax"})
-"""Its output lies in [0, 1]; rounding probabilities to 255 steps would cost ties and win no time."""
-
-
-def quantize_to_onnx_int8(model: bytes, calibration: Calibration, *, symmetric: bool) -> bytes:
+def quantize_to_onnx_int8(
+    model: bytes,
+    calibration: Calibration,
+    *,
+    symmetric: bool = False,
+    signed: bool = False,
+    in_float: Collection[str] = (),
+) -> bytes:
     """Quantize a float model from `convert_to_onnx_float32`.
 
     Args:
         model: its bytes.
-        calibration: samples that set the ranges (MinMax).
+        calibration: samples that set the ranges.
         symmetric: activations int8 with every zero point 0 and a float bias, as TensorRT's explicit quantization takes
-            nothing else; otherwise activations uint8 and bias int32, which ONNX Runtime's CPU kernels run fastest.
+            nothing else.
+        signed: activations int8 with zero points of their own; otherwise uint8, which ONNX Runtime's CPU kernels run
+            fastest.
+        in_float: names of nodes that stay float32.
 
     Raises:
-        ModelError: the quantizer refuses the model.
+        ModelError: a name is not in the graph.
     """
+    check_node_names(model, in_float)
     with silent_step("quantizing to ONNX int8"):
-        import onnx
-        from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+        from onnxruntime.quantization import QuantType
+        from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
-        proto = onnx.ModelProto.FromString(model)
-        with tempfile.TemporaryDirectory() as folder:
-            plain, quantized = Path(folder) / "plain.onnx", Path(folder) / "quantized.onnx"
-            plain.write_bytes(model)
-            quantize_static(
-                plain,
-                quantized,
-                _reader(calibration),
-                quant_format=QuantFormat.QDQ,
-                per_channel=True,
-                activation_type=QuantType.QInt8 if symmetric else QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-                op_types_to_quantize=sorted({node.op_type for node in proto.graph.node} - _IN_FLOAT),
-                calibrate_method=CalibrationMethod.MinMax,
+        with inferred(model) as proto:
+            quantizer = QDQQuantizer(
+                proto,
+                True,  # per channel
+                False,  # the full range of codes
+                QuantType.QInt8,
+                QuantType.QInt8 if symmetric or signed else QuantType.QUInt8,
+                tensors_data(onnx_ranges_of(model, calibration)),
+                [],
+                sorted(in_float),
+                operators_to_quantize(model),
                 # The bias: TensorRT's importer takes no DequantizeLinear of int32.
-                extra_options={"ActivationSymmetric": True, "QuantizeBias": False} if symmetric else {},
+                {"ActivationSymmetric": True, "QuantizeBias": False} if symmetric else {},
             )
-            result = onnx.load(quantized)
+            result = quantized(quantizer)
         _join_relu(result)
-        del result.opset_import[:]
-        del result.metadata_props[:]
-        result.opset_import.extend(proto.opset_import)
-        onnx.checker.check_model(result, full_check=True)
-        return result.SerializeToString(deterministic=True)
+        return finished(result)
 
 
 def _join_relu(model: Any) -> None:
@@ -84,22 +87,3 @@ def _join_relu(model: Any) -> None:
             continue
         node.input[0] = quantize.input[0]
     drop_dead(model)
-
-
-def _reader(calibration: Calibration) -> Any:
-    from onnxruntime.quantization import CalibrationDataReader
-
-    channels_first: NDArray[np.float32] = calibration.inputs
-    if channels_first.ndim == 4:
-        channels_first = np.ascontiguousarray(channels_first.transpose(0, 3, 1, 2))
-
-    class Reader(CalibrationDataReader):
-        def __init__(self) -> None:
-            self._starts = iter(range(0, len(channels_first), _BATCH))
-
-        def get_next(self) -> dict[str, NDArray[np.float32]] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
-            # The base class says dict and documents None for the end.
-            start = next(self._starts, None)
-            return None if start is None else {INPUT: channels_first[start : start + _BATCH]}
-
-    return Reader()

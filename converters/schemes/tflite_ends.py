@@ -36,7 +36,9 @@ def _with_ends(data: bytes, type: str) -> bytes:
             inner = edit.tensors[index]
             name = text(inner.name)
             if edit.type_of(index) != "int8":
-                raise ModelError(f"{name!r} is {edit.type_of(index)}, only int8 ends can become {type}; export it as int8")
+                raise ModelError(
+                    f"{name!r} is {edit.type_of(index)}, only int8 ends can become {type}; export it as int8"
+                )
             quantization = None
             if type == "uint8":
                 quantization = edit.quantization(

@@ -14,8 +14,8 @@ from converters.schemes.tflite_edit import TfliteEdit
 from converters.schemes.weight_quantizer import INT4_LIMIT, pack_int4, quantize_weights, scale_axis
 from edge_cnn.core.errors import ModelError
 
-_OPERATORS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
-"""Those with kernels for int4 weights."""
+INT4_OPERATORS = frozenset({"CONV_2D", "FULLY_CONNECTED"})
+"""Operators whose weights become int4. A DEPTHWISE_CONV_2D has few, and LiteRT's reference kernels refuse them as int4."""
 
 
 def quantize_to_int4_weights(
@@ -25,7 +25,9 @@ def quantize_to_int4_weights(
     in_int8: Collection[str] = (),
     in_float: Collection[str] = (),
 ) -> bytes:
-    """Weights to int4 in [-7, 7], scale max|weight| / 7: one a channel of convolutions, one of FULLY_CONNECTED.
+    """Weights to int4 in [-7, 7], scale max|weight| / 7: one a channel of CONV_2D, one of FULLY_CONNECTED.
+
+    Those of other layers become int8.
 
     Weights that are multiples of such a scale, as quantization-aware training leaves them, keep their codes exactly.
 
@@ -45,7 +47,7 @@ def quantize_to_int4_weights(
     edit = TfliteEdit(quantize_to_int8(graph, ranges, in_float=in_float))
     places = {edit.tensors[int(o.outputs[0])].name: o for o in edit.operators}
     for layer in graph.layers:
-        if layer.operator.op not in _OPERATORS or layer.name in in_int8 or layer.name in in_float:
+        if layer.operator.op not in INT4_OPERATORS or layer.name in in_int8 or layer.name in in_float:
             continue
         operator = places.get(layer.name.encode())
         if operator is None or edit.type_of(int(operator.inputs[1])) != "int8":

@@ -40,6 +40,11 @@ if TYPE_CHECKING:
     show_default=True,
     help="How samples set the ranges of int8 files.",
 )
+@click.option("--equalize", is_flag=True, help="Scale channels of neighbouring layers against each other first.")
+@click.option("--correct-bias", is_flag=True, help="Take back the mean error that rounding gives each channel.")
+@click.option(
+    "--qat", type=click.IntRange(1), metavar="EPOCHS", help="Train with the rounding of int8 or int4-weights."
+)
 @click.option("--golden", type=click.IntRange(1), default=256, show_default=True, help="Test samples in the bundle.")
 @click.option(
     "--compile/--no-compile",
@@ -68,6 +73,9 @@ def command(
     max_drop: float | None,
     calibration_samples: int,
     calibration_method: str,
+    equalize: bool,
+    correct_bias: bool,
+    qat: int | None,
     golden: int,
     compiling: bool | None,
     accelerator_only: bool,
@@ -96,6 +104,8 @@ def command(
 
     # After the model, whose loading says in one line if TensorFlow and what comes with it are not installed.
     from converters.export import ExportConfig, ExportData, choose_preprocessing, export_bundle, step_count
+    from converters.improvement.improver import Improvement
+    from converters.improvement.quantization_aware_training import QatConfig
     from edge_cnn.host.data_source import load_data
     from edge_cnn.host.datasets import DATASETS
 
@@ -116,6 +126,7 @@ def command(
         calibration_method=calibration_method,
         golden_samples=golden,
         max_drop=max_drop,
+        improvement=Improvement(equalize, correct_bias, QatConfig(epochs=qat) if qat else None),
     )
     provenance = {"name": dataset.name, "source": dataset.source, "licence": dataset.licence}
     if dataset.name not in DATASETS:
@@ -164,6 +175,7 @@ def _document(bundle: Bundle, out: Path) -> dict[str, Any]:
         "host_accuracy": bundle.manifest.host_accuracy,
         "calibration": bundle.manifest.provenance["calibration"],
         "max_drop": bundle.manifest.provenance.get("max_drop"),
+        "improvement": bundle.manifest.provenance.get("improvement", {}),
         "artifacts": [
             {
                 "name": entry.name,
@@ -204,6 +216,7 @@ def _summary(written: WrittenExport, out: Path, test_samples: int) -> str:
             f"float model {_percent(bundle.manifest.host_accuracy)} on the same {test_samples} test samples",
             *_search_lines(bundle),
             "",
+            *_improvement_lines(bundle.manifest.provenance.get("improvement", {})),
             "constraints kept",
             *(f"  {line}" for line in kept),
             *_compiled_lines(written, out),
@@ -221,6 +234,23 @@ def _search_lines(bundle: Bundle) -> list[str]:
         lines += [f"  {t['what']}: drop {t['drop']:.2%}, {t['bytes']} bytes" for t in search["tries"]]
         lines.append(f"chosen: {search['chosen']['what']}")
     return lines
+
+
+def _improvement_lines(done: dict[str, Any]) -> list[str]:
+    lines: list[str] = []
+    if "equalized" in done:
+        lines = [
+            f"equalized {len(done['equalized']['pairs'])} pairs of layers; no pair begins with",
+            *(f"  {reason}" for reason in done["equalized"]["skipped"]),
+        ]
+    if "corrected_biases" in done:
+        lines.append(f"corrected biases for {', '.join(done['corrected_biases'])}")
+    for weights, trained in done.get("trained", {}).items():
+        before, after = (_percent(share) for share in trained["agreement"])
+        lines.append(
+            f"trained {weights}: the rounded network agrees on {after} of held-out samples, {before} before training"
+        )
+    return [*lines, ""] if lines else []
 
 
 def _compiled_lines(written: WrittenExport, out: Path) -> list[str]:

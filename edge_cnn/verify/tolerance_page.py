@@ -7,10 +7,11 @@ from pathlib import Path
 
 from edge_cnn.core.artifact import ONNX, TFLITE
 from edge_cnn.core.confidence_interval import Z_95
-from edge_cnn.core.tolerance import Tolerance, default_tolerances
+from edge_cnn.core.tolerance import FLOAT, HALF, HYBRID, Tolerance, default_tolerances
 from edge_cnn.verify import tolerance_check as check
 from edge_cnn.verify.paired_answers import SIGNIFICANT
 
+_FLOAT_KINDS = {TFLITE: (FLOAT, HYBRID), ONNX: (FLOAT, HALF, HYBRID)}
 _RECORDED_BY = {TFLITE: "litert-ref", ONNX: "ort-cpu"}
 """Kernel family of the host's golden outputs, by format."""
 
@@ -71,19 +72,20 @@ all, and a bundle's files are held against their SHA-256 before they are loaded.
 
 def page() -> str:
     """The whole page, Markdown."""
-    tables = "".join(_table(name, quantized) for name in (TFLITE, ONNX) for quantized in (True, False))
+    tables = "".join(_table(name, computes) for name in (TFLITE, ONNX) for computes in ("integer", *_FLOAT_KINDS[name]))
     rows = "".join(f"| {what} | {bound} | {why} |\n" for what, bound, why in _general_bounds())
     return _HEAD + tables + _REST + rows + _TAIL
 
 
-def _table(format: str, quantized: bool) -> str:
-    recorded_by = _RECORDED_BY[format]
-    scheme = "integer" if quantized else "float"
+def _table(format: str, computes: str) -> str:
+    recorded_by, quantized = _RECORDED_BY[format], computes == "integer"
     head = (
-        f"\n### .{format}, {scheme} (recorded by {recorded_by})\n\n"
+        f"\n### .{format}, {computes} (recorded by {recorded_by})\n\n"
         "| kernels | largest difference | answers | drop | share | why |\n|---|---|---|---|---|---|\n"
     )
-    tolerances = default_tolerances(format, quantized=quantized, recorded_by=recorded_by)
+    tolerances = default_tolerances(
+        format, quantized=quantized, recorded_by=recorded_by, computes=FLOAT if quantized else computes
+    )
     return head + "".join(_row(family, tolerance) for family, tolerance in tolerances.items())
 
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from converters.converter_output import silent_step
 from converters.float_graph.float_graph import FloatGraph
-from converters.float_graph.tensorflow_graph import forward
+from converters.improvement.improver import with_graph
 from converters.sources.source_model import SourceModel
 from edge_cnn.core.labelled_images import LabelledImages
 
@@ -72,7 +72,7 @@ def trained_depthwise_net(train: LabelledImages, *, epochs: int = 15, seed: int 
     model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", jit_compile=False)
     model.fit(small.images / np.float32(255), small.labels, batch_size=64, epochs=epochs, verbose=0)
     function = tf.function(lambda x: model(x, training=False), input_signature=[tf.TensorSpec((None, *SHAPE))])
-    return SourceModel("depthwise", function, SHAPE, CLASSES).float_graph
+    return SourceModel("depthwise", function, SHAPE, (CLASSES,)).float_graph
 
 
 def skewed(graph: FloatGraph, layer: int, channels: Sequence[int], factor: float) -> FloatGraph:
@@ -98,11 +98,8 @@ def skewed(graph: FloatGraph, layer: int, channels: Sequence[int], factor: float
 
 def source_of(graph: FloatGraph, labels: tuple[str, ...] | None = None) -> SourceModel:
     """A source whose function and whose float file are the graph."""
-    import tensorflow as tf
-
-    shape = graph.tensors[graph.inputs[0]].shape[1:]
-    function = tf.function(forward(graph), input_signature=[tf.TensorSpec((None, *shape), tf.float32)])
-    return SourceModel("skewed", function, shape, graph.tensors[graph.outputs[0]].shape[-1], labels)  # type: ignore[arg-type]
+    shapes = [graph.tensors[index].shape[1:] for index in (graph.inputs[0], graph.outputs[0])]
+    return with_graph(SourceModel("skewed", None, *shapes, labels), graph)
 
 
 def share_right(data: bytes, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> float:

@@ -12,7 +12,7 @@ from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.bundle import Bundle
 from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.core.samples import GoldenSamples, ReplaySamples
-from edge_cnn.core.tolerance import default_tolerances
+from edge_cnn.core.tolerance import computes_of, default_tolerances
 from edge_cnn.device.classifier import Classifier
 from edge_cnn.device.finetuning.embedding import Embedder
 from edge_cnn.device.finetuning.embedding_store import CodeTable
@@ -85,6 +85,7 @@ def _tuned_bundle(
             merged.format,
             quantized=embedder.split.info.logits.quantization is not None,
             recorded_by=reference.kernels().family,
+            computes=computes_of(base.entry(merged.name).tolerances),
         ),
         host_accuracy=None,
     )

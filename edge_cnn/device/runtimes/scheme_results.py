@@ -1,0 +1,122 @@
+"""What each runtime made of each scheme's file: measured, and written here by `make schemes`."""
+
+from __future__ import annotations
+
+RESULTS: dict[tuple[str, str], dict[str, str]] = {
+    ("tflite", "float32"): {
+        "litert": "runs",
+        "litert-ref": "runs",
+        "tflm": "runs",
+        "tosa-ref": "runs",
+        "tflite-runtime": "runs",
+        "tflite-runtime-ref": "runs",
+    },
+    ("tflite", "float16"): {
+        "litert": "runs",
+        "litert-ref": "runs",
+        "tflm": "refuses: TFLM failed to allocate tensors: tensorflow/lite/micro/kernels/dequantize_common.cc:42 input->type == kTfLiteInt8 // input->type == kTfLiteInt16 // input->type",
+        "tosa-ref": "runs",
+        "tflite-runtime": "runs",
+        "tflite-runtime-ref": "runs",
+    },
+    ("tflite", "dynamic-int8"): {
+        "litert": "runs",
+        "litert-ref": "runs",
+        "tflm": "refuses: TFLM failed to allocate tensors: tensorflow/lite/micro/kernels/conv_common.cc Hybrid models are not supported on TFLite Micro",
+        "tosa-ref": "runs",
+        "tflite-runtime": "runs",
+        "tflite-runtime-ref": "runs",
+    },
+    ("tflite", "int8-weights"): {
+        "litert": "runs",
+        "litert-ref": "runs",
+        "tflm": "known wrong: 80% of the answers agree",
+        "tosa-ref": "runs",
+        "tflite-runtime": "runs",
+        "tflite-runtime-ref": "refuses: Didn't find op for builtin opcode 'DEQUANTIZE' version '5'",
+    },
+    ("tflite", "int8"): {
+        "litert": "runs",
+        "litert-ref": "runs",
+        "tflm": "runs",
+        "tosa-ref": "runs",
+        "tflite-runtime": "runs",
+        "tflite-runtime-ref": "runs",
+    },
+    ("tflite", "int8-uint8io"): {
+        "litert": "runs",
+        "litert-ref": "runs",
+        "tflm": "runs",
+        "tosa-ref": "runs",
+        "tflite-runtime": "runs",
+        "tflite-runtime-ref": "runs",
+    },
+    ("tflite", "int8-floatio"): {
+        "litert": "runs",
+        "litert-ref": "runs",
+        "tflm": "runs",
+        "tosa-ref": "runs",
+        "tflite-runtime": "runs",
+        "tflite-runtime-ref": "runs",
+    },
+    ("tflite", "int8-per-tensor"): {
+        "litert": "runs",
+        "litert-ref": "runs",
+        "tflm": "runs",
+        "tosa-ref": "runs",
+        "tflite-runtime": "runs",
+        "tflite-runtime-ref": "runs",
+    },
+    ("tflite", "int16x8"): {
+        "litert": "runs",
+        "litert-ref": "runs",
+        "tflm": "runs",
+        "tosa-ref": "known wrong: 100% of the answers agree",
+        "tflite-runtime": "runs",
+        "tflite-runtime-ref": "runs",
+    },
+    ("tflite", "int4-weights"): {
+        "litert": "runs",
+        "litert-ref": "runs",
+        "tflm": "runs",
+        "tosa-ref": "refuses: Invalid TOSA graph: SubgraphTraverser::initializeGraph(): OpFactory could not allocate op RESHAPE input=(INT4 rank 2) -> (INT4 rank 4)SubgraphTraverser::initial",
+        "tflite-runtime": "runs",
+        "tflite-runtime-ref": "refuses: Didn't find op for builtin opcode 'CONV_2D' version '7'",
+    },
+    ("onnx", "float32"): {"onnxruntime": "runs", "onnxruntime==1.23.2": "runs"},
+    ("onnx", "float16"): {"onnxruntime": "runs", "onnxruntime==1.23.2": "runs"},
+    ("onnx", "dynamic-int8"): {"onnxruntime": "runs", "onnxruntime==1.23.2": "runs"},
+    ("onnx", "int8"): {"onnxruntime": "runs", "onnxruntime==1.23.2": "runs"},
+    ("onnx", "int8-qdq-int8"): {"onnxruntime": "runs", "onnxruntime==1.23.2": "runs"},
+    ("onnx", "int8-symmetric"): {"onnxruntime": "runs", "onnxruntime==1.23.2": "runs"},
+    ("onnx", "qoperator-int8"): {"onnxruntime": "runs", "onnxruntime==1.23.2": "runs"},
+    ("tflite", "dynamic int8 at version 1"): {
+        "litert": "runs",
+        "litert-ref": "runs",
+        "tflm": "refuses: TFLM failed to allocate tensors: tensorflow/lite/micro/kernels/conv_common.cc Hybrid models are not supported on TFLite Micro",
+        "tosa-ref": "runs",
+        "tflite-runtime": "known wrong: 10% of the answers agree",
+        "tflite-runtime-ref": "known wrong: 10% of the answers agree",
+    },
+    ("tflite", "dynamic int4 at version 1"): {
+        "litert": "runs",
+        "litert-ref": "runs",
+        "tflm": "refuses: TFLM failed to allocate tensors: tensorflow/lite/micro/kernels/conv_common.cc Hybrid models are not supported on TFLite Micro",
+        "tosa-ref": "refuses: Invalid TOSA graph: SubgraphTraverser::initializeGraph(): OpFactory could not allocate op CAST input=(INT4 rank 4) -> (FP32 rank 4)SubgraphTraverser::initialize",
+        "tflite-runtime": "known wrong: NaN",
+        "tflite-runtime-ref": "known wrong: NaN",
+    },
+}
+"""(format, scheme) -> runtime -> "runs", "refuses: why" or "known wrong: why"."""
+
+RELEASES: dict[str, str] = {
+    "litert": "2.3.0",
+    "litert-ref": "2.3.0",
+    "onnxruntime": "1.32.0",
+    "onnxruntime==1.23.2": "1.23.2",
+    "tflite-runtime": "2.14.0",
+    "tflite-runtime-ref": "2.14.0",
+    "tflm": "0.dev20261023182759",
+    "tosa-ref": "2026.8.0, converter 2026.2.0",
+}
+"""Runtime -> the release that was measured."""
