@@ -187,7 +187,8 @@ def one_scale_for_all_channels(layer: LayerFacts, models: ModelFacts) -> str | N
         return None
     if widths.max() < 4 * np.median(widths) and _median(layer.weight_sqnr_db) > ROUNDED_WELL_DB:
         return None
-    return f"the largest channel is {widths.max() / max(widths.min(), 1e-12):.0f} times the smallest; {_weight_noise(layer)}"
+    spread = widths.max() / max(widths.min(), 1e-12)
+    return f"the largest channel is {spread:.0f} times the smallest; {_weight_noise(layer)}"
 
 
 def outlier_weight_channel(layer: LayerFacts, models: ModelFacts) -> str | None:

@@ -1,7 +1,7 @@
 """A reference scaled as the quantized file is: equalization changes weights and leaves the function.
 
-Where a file was made from an equalized model, each channel of a layer is a multiple of the reference's, and what reads it
-is divided by as much. The same factors, applied to the reference, make the two comparable again.
+Where a file was made from an equalized model, each channel of a layer is a multiple of the reference's, and what reads
+it is divided by as much. The same factors, applied to the reference, make the two comparable again.
 """
 
 from __future__ import annotations
@@ -28,9 +28,7 @@ def scaled_like(graph: FloatGraph, model: QuantizedModel, pairs: Correspondence)
         model: the quantized file.
         pairs: operators of both.
     """
-    values = {
-        pair.reference.index: model.operators[pair.quantized].weight_values for pair in pairs.pairs if pair.layer
-    }
+    values = {pair.reference.index: model.operators[pair.quantized].weight_values for pair in pairs.pairs if pair.layer}
     before = _disagreeing(graph, values)
     if before < _FEWER:
         return graph

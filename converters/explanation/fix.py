@@ -80,7 +80,9 @@ def propose_fix(
     plain = search.attempt(Mix())
     after = on_test(plain)
     if after <= bound and plain.drop <= bound:
-        return Fix((), drop_before, after, plain, None, (*words, "made anew from the reference it is right"), search.tries)
+        return Fix(
+            (), drop_before, after, plain, None, (*words, "made anew from the reference it is right"), search.tries
+        )
     excluded = search.exclude(Mix(), bound, groups)
     free = search.run(bound, None).chosen
     free_drop = on_test(free)

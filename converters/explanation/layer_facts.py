@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,7 +138,7 @@ class LayerFacts:
         return int(np.sum(self.whole.other_high - self.whole.other_low <= 0))
 
 
-def by_channel(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+def by_channel(values: NDArray[Any], axis: int) -> NDArray[Any]:
     """(channels, weights a channel)."""
     return np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)
 

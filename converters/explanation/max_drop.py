@@ -158,7 +158,9 @@ def keep_within(
         found = search.run(asked, damaging if float_allowed else None, plain)
         if found.chosen.mix == plain:
             continue
-        kept = Kept(search.data(found.chosen.mix), MIXED if found.chosen.mix.exclude else plan.recipe.scheme, found.chosen)
+        kept = Kept(
+            search.data(found.chosen.mix), MIXED if found.chosen.mix.exclude else plan.recipe.scheme, found.chosen
+        )
         drop = drop_on_test(kept)
         best_drop = min(best_drop, drop)
         if drop <= bound + 1e-9:

@@ -1,7 +1,7 @@
 """The smallest and fastest mix that keeps the drop within a bound, each candidate made and measured.
 
-First what costs nothing on the device: the calibration methods, equalization, bias correction. Then layers stay in float,
-the most damaging one first, until the drop fits; last, each of them goes back to int8 where the drop still fits.
+First what costs nothing on the device: equalization, bias correction, the calibration methods. Then layers stay in
+float, the most damaging one first, until the drop fits; last, each of them goes back to int8 where it still fits.
 """
 
 from __future__ import annotations

@@ -149,8 +149,12 @@ class QuantizedModel(Protocol):
     """
 
     format: str
-    input: ActivationCodes | None
-    operators: tuple[QuantizedOperator, ...]
+
+    @property
+    def input(self) -> ActivationCodes | None: ...
+
+    @property
+    def operators(self) -> tuple[QuantizedOperator, ...]: ...
 
     def run(self, inputs: NDArray[np.float32]) -> Iterator[list[NDArray[np.float32]]]:
         """Run model inputs (n, height, width, channels), some at a time.

@@ -21,7 +21,8 @@ _STYLE = """
 .layers th, .layers td { text-align: left; padding: .25rem .5rem; border-bottom: 1px solid var(--line); }
 .layers td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .layers th.n { text-align: right; }
-.meter { width: 8rem; min-width: 5rem; height: .7rem; background: var(--card); border-radius: .35rem; overflow: hidden; }
+.meter { width: 8rem; min-width: 5rem; height: .7rem; border-radius: .35rem; background: var(--card);
+  overflow: hidden; }
 .meter i { display: block; height: 100%; background: var(--bar); } .meter.damage i { background: var(--bad); }
 tr.faulty { background: var(--bad-wash); }
 .strip { display: flex; align-items: stretch; gap: 1px; height: 4.5rem; background: var(--card); }
@@ -134,8 +135,8 @@ def _strip(low: NDArray[np.float64], high: NDArray[np.float64], kind: str, capti
 def _fix(fix: Fix) -> str:
     words = "".join(f"<li>{escape(line)}</li>" for line in fix.words)
     rows = "".join(
-        f'<tr><td>{escape(tried.mix.describe())}</td><td class="n">{tried.drop:+.2%}</td><td class="n">{tried.size}</td>'
-        f'<td class="n">{tried.float_share:.0%}</td></tr>'
+        f'<tr><td>{escape(tried.mix.describe())}</td><td class="n">{tried.drop:+.2%}</td>'
+        f'<td class="n">{tried.size}</td><td class="n">{tried.float_share:.0%}</td></tr>'
         for tried in fix.tries
     )
     table = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+
 from converters.explanation.explain import ExplainConfig, explain
 from converters.explanation.explanation import Explanation
 from converters.explanation.models import Quantized, Reference
@@ -33,7 +34,7 @@ def explained(
     data: bytes,
     digits: Digits,
     *,
-    format: str = TFLITE,  # noqa: A002  # as the manifest calls it
+    format: str = TFLITE,  # as the manifest calls it
     preprocessing: Preprocessing = UNIT,
     stated: Preprocessing | None = None,
     labels: tuple[str, ...] | None = None,

@@ -1,6 +1,6 @@
 """Faults put into int8 files: each a function of the float graph and its calibration samples.
 
-A fault is injected into the bytes, by the schema alone, or into the calibration; nothing here is of the code under test.
+A fault is injected into the bytes, by the schema alone, or into the calibration; nothing here is code under test.
 """
 
 from __future__ import annotations

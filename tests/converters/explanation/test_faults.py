@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from converters.calibration.samples import Calibration
 from converters.explanation.cause import NOISE_FLOOR
 from converters.explanation.causes import CAUSES
 from converters.explanation.fix import WORDS
 from converters.explanation.layer_facts import INPUT_OP
 from converters.explanation.mix import Mix, MixMaker
-from converters.calibration.samples import Calibration
 from converters.float_graph.float_graph import FloatGraph
 from converters.sources.load import load_source_model
 from edge_cnn.core.labelled_images import LabelledImages

@@ -61,7 +61,8 @@ def float_alone_helps(monkeypatch):
     monkeypatch.setattr(mix_search, "_without_floats", lambda _: [])
 
 
-def test_layers_stay_in_float_where_only_that_helps(source, data, float_alone_helps):
+@pytest.mark.usefixtures("float_alone_helps")
+def test_layers_stay_in_float_where_only_that_helps(source, data):
     bundle = export(source, data, max_drop=0.01)
     (entry,), (artifact,) = bundle.manifest.artifacts, bundle.artifacts
     assert entry.scheme == MIXED
@@ -73,9 +74,10 @@ def test_layers_stay_in_float_where_only_that_helps(source, data, float_alone_he
     assert entry.input.quantization is None
 
 
-def test_a_target_of_integers_alone_gets_no_float_layers(source, data, float_alone_helps):
+@pytest.mark.usefixtures("float_alone_helps")
+def test_a_target_of_integers_alone_gets_no_float_layers(source, data):
     with pytest.raises(AccuracyDropError, match=r"without float layers, which the target does not take, drops .*%"):
-        export(source, data, "cortex-m4", max_drop=0.01)
+        export(source, data, "ethos-u55", max_drop=0.01)
 
 
 def test_samples_that_choose_neither_calibrate_nor_test(source, data, monkeypatch):

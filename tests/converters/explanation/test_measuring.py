@@ -16,8 +16,8 @@ from converters.explanation.signal import Signal, ratio_db
 from converters.float_graph.float_graph import FloatGraph
 from converters.float_graph.tensorflow_graph import forward
 from converters.schemes.integer_quantizer import quantize_to_int8
-from converters.sources.keras_file import source_of_keras
 from converters.schemes.table import recipe_of
+from converters.sources.keras_file import source_of_keras
 from edge_cnn.core.errors import ModelError
 from edge_cnn.core.targets import find_target
 from edge_cnn.verify.sqnr import sqnr_db
