@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from converters.explanation.cause import NOISE_FLOOR, Finding
 from converters.explanation.layer_facts import LayerFacts
 from converters.explanation.mix_search import Try
+
+_TOLD = 5
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,11 @@ class ExplainedLayer:
     def cause(self) -> str:
         """In a few words."""
         return self.findings[0].name if self.findings else NOISE_FLOOR
+
+    @property
+    def explains_others(self) -> bool:
+        """Whether what other layers lose follows from a cause of this one."""
+        return any(finding.explains_others for finding in self.findings)
 
     def to_json(self) -> dict[str, Any]:
         facts = self.facts
@@ -123,6 +131,11 @@ class Explanation:
         """Layers with a cause."""
         return tuple(layer for layer in self.layers if layer.findings)
 
+    @property
+    def told(self) -> tuple[ExplainedLayer, ...]:
+        """The layers whose causes a person needs to read: the one that explains the others, else the worst few."""
+        return to_tell(self.faulty)
+
     def to_json(self) -> dict[str, Any]:
         return {
             "layers": [layer.to_json() for layer in self.layers],
@@ -137,12 +150,18 @@ class Explanation:
         }
 
 
+def to_tell(faulty: Sequence[ExplainedLayer]) -> tuple[ExplainedLayer, ...]:
+    """Of layers with a cause, worst first: the one that explains the others, else the worst few."""
+    if faulty and faulty[0].explains_others:
+        return (faulty[0],)
+    return tuple(faulty[:_TOLD])
+
+
 def worst_first(layers: list[ExplainedLayer]) -> tuple[ExplainedLayer, ...]:
     """What explains the others, then layers with a cause by damage, then the others by damage."""
 
     def key(layer: ExplainedLayer) -> tuple[bool, bool, float]:
-        explains = any(finding.explains_others for finding in layer.findings)
-        return not explains, not layer.findings, -layer.facts.damage.divergence
+        return not layer.explains_others, not layer.findings, -layer.facts.damage.divergence
 
     return tuple(sorted(layers, key=key))
 

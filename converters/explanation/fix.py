@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from converters.calibration.samples import Calibration
 from converters.explanation.accuracy import graph_accuracy, tflite_accuracy
-from converters.explanation.explanation import ExplainedLayer, Fix
+from converters.explanation.explanation import ExplainedLayer, Fix, to_tell
 from converters.explanation.mix import Mix, MixMaker
 from converters.explanation.mix_search import MixSearch, Try
 from converters.explanation.reading import float_groups
@@ -63,7 +63,7 @@ def propose_fix(
         on_try: told what is made next.
     """
     faulty = [layer for layer in layers if layer.findings]
-    words = tuple(dict.fromkeys(f"{layer.facts.short_name}: {WORDS[layer.cause]}" for layer in faulty[:5]))
+    words = tuple(dict.fromkeys(f"{layer.facts.short_name}: {WORDS[layer.cause]}" for layer in to_tell(faulty)))
     if not faulty and drop_before <= bound:
         return Fix((), drop_before, drop_before, None, None, ("nothing is wrong",), ())
     search = MixSearch(

@@ -149,12 +149,8 @@ class QuantizedModel(Protocol):
     """
 
     format: str
-
-    @property
-    def input(self) -> ActivationCodes | None: ...
-
-    @property
-    def operators(self) -> tuple[QuantizedOperator, ...]: ...
+    input: ActivationCodes | None
+    operators: tuple[QuantizedOperator, ...]
 
     def run(self, inputs: NDArray[np.float32]) -> Iterator[list[NDArray[np.float32]]]:
         """Run model inputs (n, height, width, channels), some at a time.

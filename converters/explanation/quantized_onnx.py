@@ -43,6 +43,7 @@ class QuantizedOnnx:
 
     Attributes:
         format: "onnx".
+        input, operators: see `QuantizedModel`.
     """
 
     format = "onnx"
@@ -69,17 +70,11 @@ class QuantizedOnnx:
         for node in graph.node:
             for name in node.input:
                 self._readers.setdefault(name, []).append(node)
+        self.input = self._coded(graph.input[0].name)[1]
+        self._places = self._find_places()
+        self.operators = tuple(self._operator(place) for place in self._places)
 
-    @cached_property
-    def input(self) -> ActivationCodes | None:
-        return self._coded(self._model.graph.input[0].name)[1]
-
-    @cached_property
-    def operators(self) -> tuple[QuantizedOperator, ...]:
-        return tuple(self._operator(place) for place in self._places)
-
-    @cached_property
-    def _places(self) -> tuple[_Place, ...]:
+    def _find_places(self) -> tuple[_Place, ...]:
         found: list[_Place] = []
         for node in self._model.graph.node:
             if node.op_type not in _OPERATORS and not self._is_layer(node):

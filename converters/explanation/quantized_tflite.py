@@ -27,6 +27,7 @@ class QuantizedTflite:
 
     Attributes:
         format: "tflite".
+        input, operators: see `QuantizedModel`.
     """
 
     format = "tflite"
@@ -34,6 +35,9 @@ class QuantizedTflite:
     def __init__(self, data: bytes) -> None:
         """Read a file. Raises: ModelError: no `.tflite`, or a damaged one."""
         self._graph = FloatGraph(data)
+        self._kept = tuple(o for o in self._graph.operators if o.op not in _RECODING)
+        self.input = self._input()
+        self.operators = tuple(self._operator(operator) for operator in self._kept)
 
     @cached_property
     def _model(self) -> Any:
@@ -41,8 +45,7 @@ class QuantizedTflite:
 
         return schema.ModelT.InitFromPackedBuf(self._graph.data, 0)
 
-    @cached_property
-    def input(self) -> ActivationCodes | None:
+    def _input(self) -> ActivationCodes | None:
         place = self._graph.inputs[0]
         found = self._codes(place)
         if found is not None:
@@ -52,14 +55,6 @@ class QuantizedTflite:
             if operator.op == "QUANTIZE" and operator.inputs[0] == place:
                 return self._codes(operator.outputs[0])
         return None
-
-    @cached_property
-    def operators(self) -> tuple[QuantizedOperator, ...]:
-        return tuple(self._operator(operator) for operator in self._kept)
-
-    @cached_property
-    def _kept(self) -> tuple[Operator, ...]:
-        return tuple(o for o in self._graph.operators if o.op not in _RECODING)
 
     def run(self, inputs: NDArray[np.float32]) -> Iterator[list[NDArray[np.float32]]]:
         """As `QuantizedModel.run`, one sample at a time, as the file's batch of 1 wants it."""

@@ -42,7 +42,7 @@ def explanation_html(found: Explanation, name: str, reference: str) -> str:
         name: of the quantized file.
         reference: name of the float one.
     """
-    worst = found.faulty[:_STRIPS] or found.layers[:1]
+    worst = found.told[:_STRIPS] or found.layers[:1]
     cards = "".join(_card(layer) for layer in worst)
     body = (
         f"{_verdict(found, reference)}\n"

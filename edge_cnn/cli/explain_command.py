@@ -115,7 +115,7 @@ def _summary(found: Explanation) -> str:
     ]
     if not found.faulty:
         lines.append("every layer is at the noise floor of its codes: nothing is wrong")
-    for layer in found.faulty[:5]:
+    for layer in found.told:
         lines += [f"{layer.facts.short_name}: {f.name}: {f.sentence.lower()}: {f.evidence}" for f in layer.findings[:1]]
     if found.fix is not None:
         lines += ["", *(f"fix: {words}" for words in found.fix.words)]
