@@ -336,7 +336,7 @@ def _within_drop(
             return (*made[search.kept.data], search)
     tried = ""
     if search is not None:
-        where = "" if search.float_allowed else " without float layers, which the target does not take"
+        where = "" if search.float_allowed else ", all without float layers, which the target does not take,"
         tried = f"; the best of {len(search.tries)} ways{where} drops {search.best_drop:.2%}"
     raise AccuracyDropError(
         f"{plain.name} ({plain.scheme}) gets {plain_accuracy:.2%} of the test part right, "

@@ -120,6 +120,11 @@ def _swapped_classes(graph: FloatGraph, inputs: Array) -> tuple[FloatGraph, byte
     return graph, int8(graph.with_constants(values), inputs)
 
 
+def _by_entropy(graph: FloatGraph, inputs: Array) -> tuple[FloatGraph, bytes]:
+    """No injection: on this net the entropy method itself cuts 3 % of a layer off, and 6 points are lost."""
+    return graph, quantize_to_int8(graph, ranges_of(graph, Calibration(inputs, "entropy")))
+
+
 def _one_wild(inputs: Array) -> Array:
     inputs = inputs.copy()
     inputs[0] *= 60
@@ -135,6 +140,7 @@ FAULTS: dict[str, Fault] = {
     "calibrated on pixels -1..1": Fault("wrong preprocessing", -1, _calibrated(lambda x: x * 2 - 1)),
     "calibrated on dark images": Fault("saturated range", None, _calibrated(lambda x: x * np.float32(0.2))),
     "range of one layer too narrow": Fault("saturated range", 6, _range_of(6, 0.12)),
+    "entropy that cuts off too much": Fault("saturated range", 1, _by_entropy),
     "one wild calibration sample": Fault("range too wide", None, _calibrated(_one_wild)),
     "range of one layer too wide": Fault("range too wide", 4, _range_of(4, 60)),
     "dead channels": Fault("dead channel", 4, _without_channels),
