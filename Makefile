@@ -6,6 +6,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST_ARGS ?=
+# Tests run in a process a processor, each of which holds TensorFlow; PARALLEL= runs them in one.
+PARALLEL ?= -n auto --maxprocesses 4 --dist loadgroup
 
 # What there are no wheels for is told in one line here, not in pages by pip.
 define CHECK_PYTHON
@@ -62,7 +64,7 @@ demo: setup
 	$(BIN)/edge-cnn demo --out demo-out
 
 test: setup device-envs devices
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term:skip-covered --cov-fail-under=90 $(PYTEST_ARGS)
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -19,6 +19,7 @@ from converters.explanation.max_drop import DropSearch, Kept, keep_within, takes
 from converters.improvement.improver import Improvement, Improver
 from converters.metadata.onnx_metadata import add_onnx_metadata
 from converters.metadata.tflite_metadata import add_tflite_metadata
+from converters.preflight import check_preflight
 from converters.replay_recording import REPLAY_PER_CLASS, record_replay
 from converters.schemes.plan import PlannedArtifact, plan_artifacts
 from converters.schemes.tolerances import tolerances_of
@@ -57,6 +58,7 @@ class ExportConfig:
         max_drop: largest share of the test part that a quantized artifact may get wrong beyond the float model; None
             for no limit.
         improvement: what is done to the float model before it is quantized.
+        releases: runtimes beyond the targets' own that every file of their format must run on, as "litert==2.1.0".
     """
 
     targets: tuple[str, ...]
@@ -68,6 +70,7 @@ class ExportConfig:
     replay_per_class: int = REPLAY_PER_CLASS
     max_drop: float | None = None
     improvement: Improvement = field(default_factory=Improvement)
+    releases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,7 @@ def export_bundle(
         InputError: unknown target or calibration method, or a scheme that the target does not take.
         DataError: the data does not fit the model, has too few samples, or cannot calibrate.
         ModelError: a converter refuses the model.
-        ConstraintError: an artifact breaks a rule of its target.
+        ConstraintError: an artifact breaks a rule of its target, or no runtime there takes it.
         AccuracyDropError: a quantized artifact loses more than `config.max_drop`.
     """
     planned = plan_artifacts(config.targets, config.schemes)
@@ -207,6 +210,7 @@ def export_bundle(
         broken = [line for target in plan.targets for line in violations(artifact, target, plan.recipe.scheme)]
         if broken:
             raise ConstraintError(f"{'; '.join(dict.fromkeys(broken))}; choose another target or scheme")
+        check_preflight(artifact, plan.targets, config.releases)
         begin(f"measuring {plan.name}")
         entry = _entry(plan, artifact, test, preprocessing)
         if _exceeds(entry, plan, float_accuracy, config.max_drop):
@@ -314,6 +318,10 @@ def _within_drop(
         mixed = replace(plan, recipe=recipe)
         artifact = _convert(mixed, source, calibration, labels, preprocessing)
         if any(violations(artifact, target, kept.scheme) for target in plan.targets):
+            return 1.0
+        try:
+            check_preflight(artifact, plan.targets, config.releases)
+        except ConstraintError:
             return 1.0
         made[kept.data] = artifact, _entry(mixed, artifact, test, preprocessing)
         return float_accuracy - (made[kept.data][1].host_accuracy or 0.0)

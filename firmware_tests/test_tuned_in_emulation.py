@@ -15,6 +15,8 @@ from edge_cnn.verify.devices.emulated_guests import AARCH64, ARMHF
 from edge_cnn.verify.devices.emulated_linux_setup import EmulatedLinux
 from edge_cnn.verify.devices.table import parse_device
 
+pytestmark = pytest.mark.slow  # tunes in an emulator; test_tuned_parity.py tunes here
+
 SAMPLES = 120
 
 

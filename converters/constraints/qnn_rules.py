@@ -1,11 +1,16 @@
-"""Rules of Qualcomm's HTP behind ONNX Runtime (onnxruntime.ai, "QNN Execution Provider")."""
+"""Rules of Qualcomm's HTP behind ONNX Runtime (onnxruntime.ai, "QNN Execution Provider").
+
+Types and pairs as measured with onnxruntime-qnn 2.7 on its simulator (`edge-cnn devices setup qualcomm-htp-sim`): it
+took int8, uint8 and uint16 activations, biases in float and in int32, and refused a Relu without a pair before it.
+"""
 
 from __future__ import annotations
 
 from converters.constraints.onnx_file import constants, node_name, onnx_model, producers, quantization_nodes
 from edge_cnn.core.artifact import Artifact
 
-_WITH_BIAS = ("Conv", "ConvTranspose", "Gemm")
+_CODES = ("int8", "uint8", "uint16")
+_PAIR = ("QuantizeLinear", "DequantizeLinear")
 
 _QNN_OPERATORS_NAMES = """
 Abs Add And ArgMax ArgMin Asin Atan AveragePool BatchNormalization Cast Clip Concat Conv ConvTranspose Cos
@@ -34,27 +39,25 @@ def only_the_batch_is_open(artifact: Artifact) -> list[str]:
     ]
 
 
-def unsigned_activations(artifact: Artifact) -> list[str]:
-    """Activations are uint8 or uint16 (QNN)."""
+def narrow_activations(artifact: Artifact) -> list[str]:
+    """Activations are int8, uint8 or uint16 (QNN)."""
     held = constants(artifact)
     found: list[str] = []
     for node in quantization_nodes(artifact):
         zero_point = held.get(node.input[2]) if len(node.input) > 2 else None
         # The type is uint8 where the zero point is left out.
-        if node.input[0] not in held and zero_point is not None and zero_point.dtype.name not in ("uint8", "uint16"):
+        if node.input[0] not in held and zero_point is not None and zero_point.dtype.name not in _CODES:
             found.append(f"{node_name(node)} of type {zero_point.dtype}")
     return found
 
 
-def bias_in_int32(artifact: Artifact) -> list[str]:
-    """A bias is int32 behind a DequantizeLinear (QNN)."""
-    held, made_by = constants(artifact), producers(artifact)
-    found: list[str] = []
-    for node in onnx_model(artifact).graph.node:
-        if node.op_type not in _WITH_BIAS or len(node.input) < 3 or not node.input[2]:
-            continue
-        maker = made_by.get(node.input[2])
-        codes = held.get(maker.input[0]) if maker is not None and maker.op_type == "DequantizeLinear" else None
-        if codes is None or codes.dtype.name != "int32":
-            found.append(node_name(node))
-    return found
+def pairs_between_operators(artifact: Artifact) -> list[str]:
+    """Between two operators stand QuantizeLinear and DequantizeLinear (QNN)."""
+    made_by = producers(artifact)
+    return [
+        f"{made_by[name].op_type} straight before {node_name(node)}"
+        for node in onnx_model(artifact).graph.node
+        if node.op_type not in _PAIR
+        for name in node.input
+        if name in made_by and made_by[name].op_type not in (*_PAIR, "Constant")
+    ]

@@ -24,10 +24,10 @@ from converters.constraints.memory_rules import activations_fit_ram, file_fits_f
 from converters.constraints.onnx_rules import no_input_transpose, runtime_operators, standard_operators
 from converters.constraints.openvino_rules import quantized_in_pairs
 from converters.constraints.qnn_rules import (
-    bias_in_int32,
+    narrow_activations,
     only_the_batch_is_open,
     operators_of_qnn,
-    unsigned_activations,
+    pairs_between_operators,
 )
 from converters.constraints.tensorrt_rules import (
     bias_in_float,
@@ -50,7 +50,7 @@ from edge_cnn.core.artifact import ONNX, TFLITE, Artifact
 from edge_cnn.core.errors import InputError
 from edge_cnn.core.targets import Memory, Target
 
-_INT8_ENDS = frozenset({"int8", "int8-per-tensor"})
+_INT8_ENDS = frozenset({"int8", "int8-per-tensor", "int4-weights"})
 _INTEGER = _INT8_ENDS | {"int8-uint8io", "int8-floatio"}
 _PAIRS = frozenset({"int8", "int8-qdq-int8", "int8-symmetric"})
 _SYMMETRIC = frozenset({"int8", "int8-symmetric"})
@@ -81,8 +81,8 @@ RULE_SETS: dict[str, tuple[Constraint, ...]] = {
     "qnn": (
         Constraint(operators_of_qnn),
         Constraint(only_the_batch_is_open),
-        Constraint(unsigned_activations, _PAIRS),
-        Constraint(bias_in_int32, _PAIRS),
+        Constraint(narrow_activations, _PAIRS),
+        Constraint(pairs_between_operators, _PAIRS),
     ),
     "openvino": (Constraint(quantized_in_pairs, _PAIRS),),
     "edgetpu": (

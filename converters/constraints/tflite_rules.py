@@ -7,6 +7,7 @@ from edge_cnn.core.artifact import Artifact
 from edge_cnn.device.tflite.file import read_tflite
 from edge_cnn.device.tflite.schema import BUILTIN_OPERATORS
 
+_NOT_BUILT_IN = ("CUSTOM", "DELEGATE")
 _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 
 
@@ -27,7 +28,7 @@ def float_in_and_out(artifact: Artifact) -> list[str]:
 
 def integer_operators(artifact: Artifact) -> list[str]:
     """Every operator reads and writes integers only."""
-    return float_free(artifact, {"int8", "int32"}, _CONVERSIONS)
+    return float_free(artifact, {"int4", "int8", "int32"}, _CONVERSIONS)
 
 
 def sixteen_bit_activations(artifact: Artifact) -> list[str]:
@@ -45,7 +46,7 @@ def sixteen_bit_activations(artifact: Artifact) -> list[str]:
 def built_in_operators(artifact: Artifact) -> list[str]:
     """Every operator is built into the light runtimes: no Flex and no custom operator."""
     names = dict.fromkeys(operator.name for operator, _ in operators(artifact))
-    return [name for name in names if name not in BUILTIN_OPERATORS]
+    return [name for name in names if name not in BUILTIN_OPERATORS or name in _NOT_BUILT_IN]
 
 
 def fixed_shapes(artifact: Artifact) -> list[str]:

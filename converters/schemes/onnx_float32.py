@@ -1,4 +1,4 @@
-"""Float model -> ONNX float32, opset 17, images in the layout (n, channels, height, width)."""
+"""Float model -> ONNX float32, opset 17 or older, images in the layout (n, channels, height, width)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from converters.converter_output import silent_step
 from converters.schemes.onnx_cleanup import name_by_order, settle_reshapes
+from converters.schemes.onnx_opset import lower_opset
 from converters.sources.source_model import SourceModel
 from edge_cnn.host.tensorflow_import import import_tensorflow
 
@@ -38,6 +39,7 @@ def convert_to_onnx_float32(source: SourceModel) -> bytes:
         del model.opset_import[:]
         del model.metadata_props[:]
         model.opset_import.append(onnx.helper.make_opsetid("", OPSET))
+        lower_opset(model)
         onnx.checker.check_model(model, full_check=True)
         return model.SerializeToString(deterministic=True)
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
+from converters.sources.keras.config_checks import check_config
+from converters.sources.keras.container import open_container
+from converters.sources.keras.keras2_config import OPERATION, translate
+from converters.sources.keras.keras2_operations import operation_layer
 from converters.sources.loaded_graph import LoadedGraph, known_shape
 from converters.sources.source_model import SourceModel
 from edge_cnn.core.errors import ModelError
@@ -22,19 +27,32 @@ def source_of_keras(
 ) -> SourceModel:
     """A Keras model in memory as a source of conversions; the caller vouches that labels and preprocessing fit."""
     graph = _function_of_keras(model)
-    shapes = (known_shape(Path(name), shape) for shape in (graph.input_shape, graph.output_shape))
-    return SourceModel(name, graph.function, *shapes, labels, preprocessing, training or {})
+    takes, gives = (known_shape(Path(name), shape) for shape in (graph.input_shape, graph.output_shape))
+    return SourceModel(name, graph.function, takes, gives, labels, preprocessing, training or {})
 
 
 def load_keras(path: Path) -> LoadedGraph:
-    """Raises: ModelError: Keras cannot read it, or it has several inputs or outputs."""
-    _, keras = import_tensorflow()
-    try:
-        model = keras.models.load_model(path, compile=False)
-    # Keras raises whatever zipfile, h5py, json or its deserializer raise on a damaged file.
-    except Exception as error:
-        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise ModelError(f"Keras cannot read {path}: {reason[:300]}; copy it or save it again") from error
+    """Also of Keras 2. Raises: ModelError: Keras cannot read it, it has code, or several inputs or outputs."""
+    tf, keras = import_tensorflow()
+    container = open_container(path)
+    check_config(container.config, path)
+    with tempfile.TemporaryDirectory() as folder:
+        source, classes = path, {}
+        if not container.version.startswith("3"):
+            source = container.with_config(translate(container.config), Path(folder))
+            classes = {OPERATION: operation_layer(tf, keras)}
+        try:
+            # safe_mode is Keras's own lock on code in files; it is on by default, and stays on.
+            model = keras.models.load_model(source, custom_objects=classes, compile=False, safe_mode=True)
+        except ModelError:
+            raise
+        # Keras raises whatever zipfile, h5py, json or its deserializer raise on a damaged file.
+        except Exception as error:
+            reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+            advice = "copy it or save it again"
+            if reason.startswith(("Unknown ", "Could not locate ")):
+                advice = "export a SavedModel, which needs no classes"
+            raise ModelError(f"Keras cannot read {path}: {reason[:300]}; {advice}") from error
     return _function_of_keras(model)
 
 

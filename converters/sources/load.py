@@ -75,9 +75,7 @@ def _described(source: SourceModel, loaded: LoadedGraph, path: Path) -> SourceMo
             f"{beside} is for images of shape {preprocessing.image_shape}, {path.name} takes {source.input_shape}; "
             "it belongs to another model, remove it or train again"
         )
-    return replace(
-        source, labels=labels, preprocessing=preprocessing, training=training, described_by=TRAINING_FILE
-    )
+    return replace(source, labels=labels, preprocessing=preprocessing, training=training, described_by=TRAINING_FILE)
 
 
 def _loader(path: Path) -> Callable[[Path], LoadedGraph]:

@@ -29,7 +29,7 @@ def load_onnx(path: Path) -> LoadedGraph:
     tf, _ = import_tensorflow()
     artifact = read_artifact(path)
     model = _parse(artifact, path)
-    entry, exit_ = _ends(model, path)
+    entry = _entry(model, path)
     _refuse_quantized(model, path)
     unknown = unknown_operators(model)
     if unknown:
@@ -74,7 +74,7 @@ def _parse(artifact: Artifact, path: Path) -> Any:
     return model
 
 
-def _ends(model: Any, path: Path) -> tuple[Any, Any]:
+def _entry(model: Any, path: Path) -> Any:
     constants = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in constants]
     outputs = list(model.graph.output)
@@ -84,17 +84,20 @@ def _ends(model: Any, path: Path) -> tuple[Any, Any]:
     # Files before IR version 4 name their constants among the inputs.
     del model.graph.input[:]
     model.graph.input.extend(inputs)
-    return inputs[0], outputs[0]
+    return inputs[0]
 
 
 def _refuse_quantized(model: Any, path: Path) -> None:
     for node in model.graph.node:
         op = node.op_type
-        if op in ("QuantizeLinear", "DequantizeLinear") or op.startswith(("QLinear", "DynamicQuantize")) or (
-            op.endswith("Integer") and op in ("ConvInteger", "MatMulInteger")
+        if (
+            op in ("QuantizeLinear", "DequantizeLinear")
+            or op.startswith(("QLinear", "DynamicQuantize"))
+            or (op.endswith("Integer") and op in ("ConvInteger", "MatMulInteger"))
         ):
             raise ModelError(
-                f"{path} is already quantized: {operator_name(node)} in layer {layer_name(node)!r}; give the float model"
+                f"{path} is already quantized: {operator_name(node)} in layer {layer_name(node)!r}; "
+                "give the float model"
             )
 
 
@@ -105,7 +108,9 @@ def _shape(entry: Any, path: Path) -> tuple[Any, ...]:
         import onnx
 
         name = onnx.TensorProto.DataType.Name(kind.elem_type).lower() if kind.elem_type else "unknown"
-        raise ModelError(f"{path} takes {name} inputs, export needs float32; export it without what makes floats of them")
+        raise ModelError(
+            f"{path} takes {name} inputs, export needs float32; export it without what makes floats of them"
+        )
     sizes = tuple(int(dim.dim_value) if dim.dim_value > 0 else None for dim in kind.shape.dim)
     known_shape(path, sizes)
     return sizes

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from converters.sources.loaded_graph import LoadedGraph
+from converters.sources.saved_model_operators import check_operators
 from edge_cnn.core.errors import ModelError
 from edge_cnn.host.tensorflow_import import import_tensorflow
 
@@ -14,8 +15,14 @@ def load_saved_model(path: Path) -> LoadedGraph:
     """Raises: ModelError: TensorFlow cannot read it, or it has several inputs or outputs."""
     tf, _ = import_tensorflow()
     try:
+        from tensorflow.core.protobuf import saved_model_pb2
+
+        content: Any = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
+        check_operators(path, content)
         loaded: Any = tf.saved_model.load(str(path))
         signature = loaded.signatures["serving_default"]
+    except ModelError:
+        raise
     # TensorFlow raises OSError, ValueError, KeyError, DecodeError, ... on a damaged or foreign folder.
     except Exception as error:
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__

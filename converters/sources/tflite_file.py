@@ -43,9 +43,7 @@ def load_tflite(path: Path) -> LoadedGraph:
         input_signature=[tf.TensorSpec((None, *entry.shape[1:]), tf.float32, name="input")],
     )
     labels, preprocessing = _metadata(artifact, entry.shape[1:])
-    return LoadedGraph(
-        function, (None, *entry.shape[1:]), (None, *exit_.shape[1:]), labels, preprocessing, graph.data
-    )
+    return LoadedGraph(function, (None, *entry.shape[1:]), (None, *exit_.shape[1:]), labels, preprocessing, graph.data)
 
 
 def _read(artifact: Artifact, path: Path) -> FloatGraph:

@@ -11,6 +11,7 @@ import click
 from edge_cnn.cli.console import PATH, Console, common_options, table
 from edge_cnn.cli.model_options import INPUT_RANGE
 from edge_cnn.cli.output_path import check_file
+from edge_cnn.cli.release_option import FOR
 from edge_cnn.core.bundle import SUFFIX, Bundle
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     "--qat", type=click.IntRange(1), metavar="EPOCHS", help="Train with the rounding of int8 or int4-weights."
 )
 @click.option("--golden", type=click.IntRange(1), default=256, show_default=True, help="Test samples in the bundle.")
+@FOR
 @click.option(
     "--compile/--no-compile",
     "compiling",
@@ -77,6 +79,7 @@ def command(
     correct_bias: bool,
     qat: int | None,
     golden: int,
+    releases: tuple[str, ...],
     compiling: bool | None,
     accelerator_only: bool,
     compiler_options: tuple[tuple[str, str], ...],
@@ -87,11 +90,13 @@ def command(
     What the compiler of a target makes of it goes into the folder NAME.TARGET beside the bundle.
     """
     from converters.compilers.export_step import CompileConfig, check_compiling, write_export
+    from converters.preflight import check_releases
     from converters.schemes.plan import plan_artifacts
 
     # What the command line alone tells is checked before TensorFlow is imported, which takes seconds.
     check_file(out, [SUFFIX])
     plan_artifacts(targets, schemes)
+    check_releases(releases, targets)
     words: dict[str, tuple[str, ...]] = {}
     for target, word in compiler_options:
         words[target] = (*words.get(target, ()), word)
@@ -127,6 +132,7 @@ def command(
         golden_samples=golden,
         max_drop=max_drop,
         improvement=Improvement(equalize, correct_bias, QatConfig(epochs=qat) if qat else None),
+        releases=releases,
     )
     provenance = {"name": dataset.name, "source": dataset.source, "licence": dataset.licence}
     if dataset.name not in DATASETS:
@@ -153,9 +159,9 @@ def command(
         written = write_export(bundle, out, compile_config, on_step)
     for note in written.notes:
         console.note(note)
-    document = _document(written.bundle, out) | {"skipped": [str(path) for path in skipped]}
+    document = _document(written.bundle, out, releases) | {"skipped": [str(path) for path in skipped]}
     compiled = {"compiled": [_compiled(one, out) for one in written.compiled], "notes": list(written.notes)}
-    console.result(document | compiled, _summary(written, out, len(dataset.test)))
+    console.result(document | compiled, _summary(written, out, len(dataset.test), releases))
     return 0
 
 
@@ -165,8 +171,9 @@ def _compiled(one: CompiledArtifact, out: Path) -> dict[str, Any]:
     return one.to_json() | {"folder": str(compiled_folder(out, one.target.name))}
 
 
-def _document(bundle: Bundle, out: Path) -> dict[str, Any]:
+def _document(bundle: Bundle, out: Path, releases: tuple[str, ...]) -> dict[str, Any]:
     from converters.constraints.table import constraints_of
+    from converters.preflight import preflight
     from edge_cnn.core.targets import find_target
 
     return {
@@ -188,14 +195,16 @@ def _document(bundle: Bundle, out: Path) -> dict[str, Any]:
                 "constraints": {
                     name: [c.name for c in constraints_of(find_target(name), entry.scheme)] for name in entry.targets
                 },
+                "preflight": preflight(artifact, map(find_target, entry.targets), releases),
             }
             for entry, artifact in zip(bundle.manifest.artifacts, bundle.artifacts, strict=True)
         ],
     }
 
 
-def _summary(written: WrittenExport, out: Path, test_samples: int) -> str:
+def _summary(written: WrittenExport, out: Path, test_samples: int, releases: tuple[str, ...]) -> str:
     from converters.constraints.table import constraints_of
+    from converters.preflight import preflight
     from edge_cnn.core.targets import find_target
 
     bundle = written.bundle
@@ -209,6 +218,12 @@ def _summary(written: WrittenExport, out: Path, test_samples: int) -> str:
         for name in entry.targets
         for constraint in constraints_of(find_target(name), entry.scheme)
     }
+    refused = [
+        f"  {artifact.name} will not run on {release}: {line}"
+        for entry, artifact in zip(bundle.manifest.artifacts, bundle.artifacts, strict=True)
+        for release, lines in preflight(artifact, map(find_target, entry.targets), releases).items()
+        for line in lines
+    ]
     golden = len(bundle.golden.labels) if bundle.golden else 0
     return "\n".join(
         [
@@ -219,6 +234,7 @@ def _summary(written: WrittenExport, out: Path, test_samples: int) -> str:
             *_improvement_lines(bundle.manifest.provenance.get("improvement", {})),
             "constraints kept",
             *(f"  {line}" for line in kept),
+            *(["", "preflight", *refused] if refused else []),
             *_compiled_lines(written, out),
             f"wrote {out}, {out.stat().st_size} bytes, with {golden} golden samples",
         ]

@@ -9,24 +9,32 @@ from typing import Any
 import click
 
 from edge_cnn.cli.console import Console, common_options, table
+from edge_cnn.cli.release_option import FOR
 from edge_cnn.cli.slot_options import SlotOrFile
-from edge_cnn.core.artifact import read_artifact
+from edge_cnn.core.artifact import ONNX, TFLITE, read_artifact
 from edge_cnn.core.bundle import SUFFIX, read_bundle
+from edge_cnn.core.errors import InputError
+from edge_cnn.core.manifest import ArtifactEntry
+from edge_cnn.core.targets import TARGETS
 from edge_cnn.core.tensor_spec import TensorSpec
 from edge_cnn.device.inspection import inspect_artifact
+from edge_cnn.device.runtimes.release import parse_release
 
 
 @click.command("inspect")
 @click.argument("file", type=SlotOrFile())
+@FOR
 @common_options
-def command(console: Console, file: Path) -> None:
+def command(console: Console, file: Path, releases: tuple[str, ...]) -> int:
     """Show what is inside FILE (.tflite, .onnx or .edgecnn): ops and versions, tensors, head, sizes, provenance.
 
-    Each runtime that is installed here loads the file in a process of its own and says whether it runs.
+    Each runtime that is installed here loads the file in a process of its own and says whether it runs. What one that
+    is not here would refuse or compute wrong is told with --for.
     """
+    _check_releases(file, releases)
     if file.suffix.lower() == SUFFIX:
         bundle = read_bundle(file)
-        parts = [inspect_artifact(artifact) for artifact in bundle.artifacts]
+        parts = [inspect_artifact(a, (*_of_targets(bundle.entry(a.name)), *releases)) for a in bundle.artifacts]
         data = file.read_bytes()
         manifest = bundle.manifest
         # The first artifact is what commands take by default; its fields stand at the top as for a single file.
@@ -48,8 +56,24 @@ def command(console: Console, file: Path) -> None:
         text = "\n\n".join([_bundle_text(document), *(_artifact_text(part) for part in parts)])
         console.result(document, text)
     else:
-        document = inspect_artifact(read_artifact(file))
+        document = inspect_artifact(read_artifact(file), releases)
+        parts = [document]
         console.result(document, _artifact_text(document))
+    return int(any(part["preflight"].get(name) for part in parts for name in releases))
+
+
+def _of_targets(entry: ArtifactEntry) -> list[str]:
+    """The runtimes of the targets that a bundle's file was made for, as far as this version knows those."""
+    return [runtime for name in entry.targets if name in TARGETS for runtime in TARGETS[name].runtimes]
+
+
+def _check_releases(file: Path, releases: tuple[str, ...]) -> None:
+    """Raises: InputError: a release that is not known, or is for another format than `file`."""
+    kind = file.suffix.lower().removeprefix(".")
+    for name in releases:
+        release = parse_release(name)
+        if kind in (TFLITE, ONNX) and release.format != kind:
+            raise InputError(f"{release} loads .{release.format} files, {file.name} is .{kind}")
 
 
 def _bundle_text(document: dict[str, Any]) -> str:
@@ -85,10 +109,15 @@ def _artifact_text(document: dict[str, Any]) -> str:
         if head
         else f"head    none: {document['no_head_reason']}",
         *(f"{name}: {verdict}" for name, verdict in document["runtimes"].items()),
+        *(f"{name}: {_preflight_text(lines)}" for name, lines in document["preflight"].items()),
         *([] if document["runtimes"] else [f"no runtime for .{document['format']} files is installed here"]),
         table(["op", "version", "count"], [[o["name"], str(o["version"]), str(o["count"])] for o in document["ops"]]),
     ]
     return "\n".join(lines)
+
+
+def _preflight_text(lines: list[str]) -> str:
+    return f"will not run it: {'; '.join(lines)}" if lines else "has its operators at their versions"
 
 
 def _tensor_text(value: dict[str, Any]) -> str:

@@ -147,6 +147,38 @@ def test_the_given_input_range_overrides_training_json(
 
 
 @pytest.mark.slow  # converts
+def test_the_same_model_as_onnx_or_tflite_gives_the_same_classifier(
+    export: Any, keras_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from converters.metadata.onnx_metadata import add_onnx_metadata
+    from converters.schemes.onnx_float32 import convert_to_onnx_float32
+    from converters.schemes.tflite_float32 import convert_to_tflite_float32
+    from converters.sources.load import load_classifier
+
+    source = load_classifier(keras_path)
+    assert source.labels is not None
+    assert source.preprocessing is not None
+    onnx = add_onnx_metadata(
+        convert_to_onnx_float32(source), labels=source.labels, preprocessing=source.preprocessing, producer="test"
+    )
+    (tmp_path / "m.onnx").write_bytes(onnx)
+    (tmp_path / "m.tflite").write_bytes(convert_to_tflite_float32(source))
+    assert export() == 0
+    first = read_bundle(tmp_path / "m.edgecnn")
+    # The .tflite says nothing of pixels: a bare file wants the option, the .onnx has it inside.
+    for name, options in (("m.onnx", []), ("m.tflite", ["--input-range", "0,1"])):
+        assert export(*options, model=tmp_path / name) == 0
+        second = read_bundle(tmp_path / "m.edgecnn")
+        assert second.manifest.labels == first.manifest.labels
+        assert second.manifest.preprocessing == first.manifest.preprocessing
+        before, after = (bundle.manifest.artifacts[0].host_accuracy for bundle in (first, second))
+        assert before is not None
+        assert after is not None
+        assert abs(before - after) < 0.01
+    assert "pixels 0..255 -> 0..1 (from m.onnx)" in capsys.readouterr().err
+
+
+@pytest.mark.slow  # converts
 def test_a_drop_beyond_the_limit_is_status_1_and_keeps_the_old_file(
     export: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,12 +235,18 @@ def test_a_bad_model_is_one_line(
 ) -> None:
     truncated = tmp_path / "cut.keras"
     truncated.write_bytes(keras_path.read_bytes()[:5000])
-    foreign = tmp_path / "x.tflite"
-    foreign.write_bytes(b"TFL3")
+    foreign = tmp_path / "x.pt"
+    foreign.write_bytes(b"PK")
+    for suffix in ("tflite", "onnx", "h5", "hdf5"):
+        (tmp_path / f"x.{suffix}").write_bytes(bytes(range(256)) * 9)
     for model, message in (
         (tmp_path / "gone.keras", "no model at "),
         (truncated, "is not a whole .keras file (5000 bytes)"),
-        (foreign, "is not a TFLite file: the mark TFL3 is missing"),
+        (foreign, "is not a model that export reads; give a .keras, .h5, .onnx or .tflite file"),
+        (tmp_path / "x.tflite", "is not a TFLite file"),
+        (tmp_path / "x.onnx", "x.onnx"),
+        (tmp_path / "x.h5", "is not an HDF5 file"),
+        (tmp_path / "x.hdf5", "is not an HDF5 file"),
         (tmp_path, "is a folder without saved_model.pb"),
     ):
         assert export(model=model) == 2
@@ -259,3 +297,39 @@ def test_images_that_are_no_images_are_named_and_counted(
     provenance = read_bundle(tmp_path / "m.edgecnn").manifest.provenance
     assert provenance["data"]["name"] == "images"
     assert str(tmp_path) not in json.dumps(provenance)
+
+
+@pytest.mark.slow  # loads TensorFlow and converts
+def test_a_runtime_elsewhere_that_does_not_take_the_file_is_exit_1_and_nothing_is_written(
+    export: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edge_cnn.device.runtimes import release_facts
+
+    old = dict(release_facts.TFLITE_RUNTIME["2.7.0"], CONV_2D=1)
+    monkeypatch.setitem(release_facts.TFLITE_RUNTIME, "2.7.0", old)
+    assert export("--for", "tflite-runtime==2.7.0") == 1
+    said = failure(capsys, tmp_path)
+    assert "model.tflite does not run on tflite-runtime==2.7.0: CONV_2D version 3" in said
+
+
+@pytest.mark.slow  # loads TensorFlow and converts
+def test_runtimes_of_the_target_and_those_asked_for_are_in_the_document(
+    export: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export("--for", "tflite-runtime==2.8.0", "--json") == 0
+    (artifact,) = json.loads(capsys.readouterr().out)["artifacts"]
+    assert artifact["preflight"] == {"litert": [], "tflite-runtime==2.14.0": [], "tflite-runtime==2.8.0": []}
+
+
+@pytest.mark.parametrize(
+    ("release", "message"),
+    [
+        ("torch==2", "unknown runtime 'torch==2'"),
+        ("onnxruntime==1.20", "--for onnxruntime==1.20: it loads .onnx files, and no target here takes those"),
+    ],
+)
+def test_a_runtime_that_cannot_be_asked_is_told_before_any_work(
+    export: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], release: str, message: str
+) -> None:
+    assert export("--for", release) == 2
+    assert message in failure(capsys, tmp_path)

@@ -60,3 +60,47 @@ def test_a_damaged_file_is_one_clear_line(tmp_path, capsys):
     (tmp_path / "m.tflite").write_bytes(b"\x20\0\0\0TFL3" + bytes(20))
     assert main(["inspect", str(tmp_path / "m.tflite")]) == 2
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_a_runtime_that_is_not_here_is_answered_for(artifacts, tmp_path, capsys):
+    path = tmp_path / "m.tflite"
+    path.write_bytes(artifacts["int8.tflite"].data)
+    assert main(["inspect", str(path), "--for", "tflite-runtime==2.14.0", "--for", "tflm"]) == 0
+    out = capsys.readouterr().out
+    assert "tflite-runtime==2.14.0: has its operators at their versions" in out
+    assert "tflm: has its operators" in out
+
+
+def test_a_runtime_that_does_not_take_the_file_is_exit_1_with_the_operators(tmp_path, capsys):
+    onnx = pytest.importorskip("onnx")
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in "xy"]
+    made = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["x"], ["y"])], "g", ends[:1], ends[1:])
+    model = onnx.helper.make_model(made, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    path = tmp_path / "m.onnx"
+    path.write_bytes(model.SerializeToString())
+    assert main(["inspect", str(path), "--for", "onnxruntime==1.11.0", "--for", "onnxruntime"]) == 1
+    assert "onnxruntime==1.11.0: will not run it: opset 17: onnxruntime 1.11.0 has up to 16" in capsys.readouterr().out
+    assert main(["inspect", str(path), "--for", "onnxruntime==1.11.0", "--json"]) == 1
+    assert len(json.loads(capsys.readouterr().out)["preflight"]["onnxruntime==1.11.0"]) == 1
+
+
+def test_a_bundle_answers_for_the_runtimes_of_its_targets_and_for_those_of_each_format(bundle_path, capsys):
+    assert main(["inspect", str(bundle_path), "--json", "--for", "onnxruntime==1.20.0"]) == 0
+    parts = {part["name"]: part["preflight"] for part in json.loads(capsys.readouterr().out)["artifacts"]}
+    assert parts["model.tflite"] == {"litert": [], "tflite-runtime==2.14.0": []}
+    assert "onnxruntime==1.20.0" in parts["model.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("release", "message"),
+    [
+        ("litert==0.9", "nothing is known of litert 0.9"),
+        ("onnxruntime", "loads .onnx files"),
+        ("tvm", "unknown runtime"),
+    ],
+)
+def test_a_runtime_that_cannot_be_answered_for_is_one_clear_line(artifacts, tmp_path, capsys, release, message):
+    path = tmp_path / "m.tflite"
+    path.write_bytes(artifacts["int8.tflite"].data)
+    assert main(["inspect", str(path), "--for", release]) == 2
+    assert message in capsys.readouterr().err

@@ -17,11 +17,33 @@ def test_every_target_is_a_row_with_its_format_and_schemes(capsys: pytest.Captur
         assert ", ".join(target.schemes) in row
 
 
-def test_each_rule_is_shown_with_whom_it_binds(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["targets"])
+def test_one_target_is_shown_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["targets", "jetson-orin"]) == 0
     out = capsys.readouterr().out
-    rule = out.index("Quantization is symmetric int8, every zero point 0")
-    assert out[rule:].splitlines()[1].strip() == "for jetson-orin (int8)"
+    rule = "Quantization is symmetric int8, every zero point 0"
+    assert rule in out.partition("constraints of int8")[2].partition("constraints of float32")[0]
+    assert rule not in out.partition("constraints of float32")[2]
+    assert "providers   TensorrtExecutionProvider, CUDAExecutionProvider, CPUExecutionProvider" in out
+
+
+def test_memory_compiler_and_note_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["targets", "cortex-m7"])
+    assert "1,048,576 bytes of flash, 327,680 bytes of RAM" in capsys.readouterr().out
+    main(["targets", "ethos-u85"])
+    assert "vela --accelerator-config ethos-u85-256" in capsys.readouterr().out
+    main(["targets", "rpi3-armhf"])
+    assert "Python 3.11 at most" in capsys.readouterr().out
+
+
+def test_an_unknown_target_lists_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["targets", "rpi6"]) == 2
+    assert "unknown target 'rpi6'; known: rpi-zero2, " in capsys.readouterr().err
+
+
+def test_json_of_one_target_is_its_row_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["targets", "cortex-m4", "--json"])
+    row = json.loads(capsys.readouterr().out)
+    assert (row["name"], row["memory"]) == ("cortex-m4", {"flash": 2097152, "ram": 655360})
 
 
 def test_json_has_the_table_and_the_rules(capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,8 +45,8 @@ def test_a_good_bundle_passes_with_every_field(bundle_path, capsys):
     assert sorted(value is None for value in lsb.values()) == [False, False, True, True]
 
 
-def test_the_table_names_artifact_verdict_and_reason(bundle_path, capsys):
-    assert main(["verify", str(bundle_path), "--on", "local:litert-ref", "--quiet"]) == 0
+def test_the_table_names_artifact_verdict_and_reason(few_golden_path, capsys):
+    assert main(["verify", str(few_golden_path), "--on", "local:litert-ref", "--quiet"]) == 0
     captured = capsys.readouterr()
     assert captured.err == ""
     header, _, *rows = captured.out.splitlines()
@@ -57,8 +57,8 @@ def test_the_table_names_artifact_verdict_and_reason(bundle_path, capsys):
     assert "bit for bit those of the host" in captured.out
 
 
-def test_artifacts_of_another_format_are_left_out_and_said_so(bundle_path, capsys):
-    assert main(["verify", str(bundle_path), "--on", "local:litert-ref"]) == 0
+def test_artifacts_of_another_format_are_left_out_and_said_so(few_golden_path, capsys):
+    assert main(["verify", str(few_golden_path), "--on", "local:litert-ref"]) == 0
     notes = capsys.readouterr().err
     assert notes.count("not run, litert-ref loads no .onnx files") == 2
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converters.sources.load import load_source_model
+from converters.sources.load import load_classifier, load_source_model
 from edge_cnn.core.errors import ModelError
 from edge_cnn.core.preprocessing import Preprocessing
 
@@ -38,7 +38,7 @@ def test_a_model_without_training_json_has_neither(tiny_folder: Path, tmp_path: 
 
 
 def test_a_missing_model_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"no model at .*gone\.keras; give a \.keras or \.h5 file or a SavedModel"):
+    with pytest.raises(ModelError, match=r"no model at .*gone\.keras; give a \.keras, \.h5, \.onnx or \.tflite file"):
         load_source_model(tmp_path / "gone.keras")
 
 
@@ -61,7 +61,7 @@ def test_damage_inside_a_whole_zip_is_found(tiny_folder: Path, tmp_path: Path) -
         load_source_model(tmp_path / "m.keras")
 
 
-@pytest.mark.parametrize("name", ["model.tflite", "model.onnx", "photo.png", "model"])
+@pytest.mark.parametrize("name", ["model.pt", "photo.png", "model"])
 def test_files_of_other_kinds_are_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"\x08\x07something")
     with pytest.raises(ModelError, match=r"is not a model that export reads; give a \.keras"):
@@ -114,14 +114,14 @@ def test_a_model_that_takes_no_images_or_gives_no_scores_is_refused(tmp_path: Pa
 
     flat = keras.Input((7,))
     keras.Model(flat, keras.layers.Dense(3)(flat)).save(tmp_path / "flat.keras")
-    with pytest.raises(ModelError, match=r"takes inputs of shape \(None, 7\)"):
-        load_source_model(tmp_path / "flat.keras")
+    with pytest.raises(ModelError, match=r"takes inputs of shape \(n, 7\), a bundle is for"):
+        load_classifier(tmp_path / "flat.keras")
     image = keras.Input((8, 8, 1))
     keras.Model(image, keras.layers.Conv2D(3, 3)(image)).save(tmp_path / "map.keras")
-    with pytest.raises(ModelError, match=r"output shape \(None, 6, 6, 3\), a classifier has"):
-        load_source_model(tmp_path / "map.keras")
+    with pytest.raises(ModelError, match=r"output shape \(n, 6, 6, 3\), a classifier has"):
+        load_classifier(tmp_path / "map.keras")
     keras.Model([image, flat], keras.layers.Dense(3)(flat)).save(tmp_path / "two.keras")
-    with pytest.raises(ModelError, match="2 inputs, a classifier has one"):
+    with pytest.raises(ModelError, match="2 inputs, export needs one"):
         load_source_model(tmp_path / "two.keras")
 
 
@@ -133,7 +133,7 @@ def test_a_model_with_two_outputs_is_refused(form: str, tmp_path: Path) -> None:
     flat = keras.layers.Flatten()(image)
     ends = {"a": keras.layers.Dense(3)(flat), "b": keras.layers.Dense(4)(flat)}
     keras.Model(image, ends if form == "dict" else list(ends.values())).save(tmp_path / "m.keras")
-    with pytest.raises(ModelError, match="the model has 2 outputs, a classifier has one; give a classifier"):
+    with pytest.raises(ModelError, match="the model has 2 outputs, export needs one; give a model with one"):
         load_source_model(tmp_path / "m.keras")
 
 
@@ -144,7 +144,7 @@ def test_a_model_with_inputs_in_a_dict_is_refused(tmp_path: Path) -> None:
     hidden = keras.layers.Flatten()(keras.layers.Add()(list(ends.values())))
     model = keras.Model(ends, keras.layers.Dense(3)(hidden))
     model.save(tmp_path / "m.keras")
-    with pytest.raises(ModelError, match="the model has 2 inputs, a classifier has one; give a classifier"):
+    with pytest.raises(ModelError, match="the model has 2 inputs, export needs one; give a model with one"):
         load_source_model(tmp_path / "m.keras")
 
 
@@ -188,3 +188,44 @@ def test_a_saved_model_made_for_one_image_that_takes_more_is_used(tmp_path: Path
     images = np.random.default_rng(0).random((300, 4, 4, 1), np.float32)
     expected = images.sum(axis=(1, 2, 3))[:, None] + np.arange(3)
     assert np.allclose(load_source_model(tmp_path / "m").predict(images), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.h5", "m.onnx", "m.tflite"])
+def test_an_empty_file_and_a_folder_are_one_line(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(ModelError, match=r"is empty; copy it or save it again$"):
+        load_source_model(tmp_path / name)
+    (tmp_path / name).unlink()
+    (tmp_path / name).mkdir()
+    with pytest.raises(ModelError, match=r"is a folder without saved_model\.pb; give a \.keras"):
+        load_source_model(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.h5", "m.onnx", "m.tflite"])
+def test_a_file_of_random_bytes_is_one_line(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(np.random.default_rng(0).bytes(5000))
+    with pytest.raises(ModelError) as caught:
+        load_source_model(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["WriteFile", "SaveV2"])
+def test_a_saved_model_that_writes_files_is_not_loaded(kind: str, tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    target = str(tmp_path / "written")
+    module = tf.Module()
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 4, 4, 1), tf.float32)])
+    def serve(images: Any) -> Any:
+        if kind == "WriteFile":
+            tf.io.write_file(target, "x")
+        else:
+            tf.raw_ops.SaveV2(prefix=target, tensor_names=["a"], shape_and_slices=[""], tensors=[images])
+        return {"scores": tf.reduce_mean(images, [1, 2]) @ tf.ones((1, 3))}
+
+    module.serve = serve  # type: ignore[attr-defined]
+    tf.saved_model.save(module, str(tmp_path / "m"), signatures={"serving_default": serve})
+    with pytest.raises(ModelError, match=rf"has the operator {kind} \(.*\), which does more than compute"):
+        load_source_model(tmp_path / "m")
+    assert list(tmp_path.glob("written*")) == []

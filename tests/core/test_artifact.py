@@ -2,7 +2,7 @@ import pytest
 
 from edge_cnn.core.artifact import read_artifact
 from edge_cnn.core.errors import InputError, ModelError
-from edge_cnn.core.targets import TARGETS, find_target
+from edge_cnn.core.targets import find_target
 
 
 @pytest.mark.parametrize(
@@ -26,13 +26,6 @@ def test_a_missing_file_and_a_folder_are_told_apart(tmp_path):
         read_artifact(tmp_path / "none.tflite")
     with pytest.raises(ModelError, match="is a folder"):
         read_artifact(tmp_path)
-
-
-def test_every_target_names_known_runtimes_of_its_format():
-    from edge_cnn.device.runtimes.table import RUNTIMES
-
-    for target in TARGETS.values():
-        assert all(RUNTIMES[name].format == target.format for name in target.runtimes)
 
 
 def test_an_unknown_target_lists_the_known_ones():

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_cnn.core.quantization import QuantizationParams, dequantize, quantize
@@ -19,6 +19,7 @@ def test_codes_follow_the_onnx_reference_evaluator():
     np.testing.assert_array_equal(quantize(values, QuantizationParams((0.125,), (7,)), np.dtype(np.int8)), expected)
 
 
+@settings(deadline=None)
 @given(st.floats(-100, 100), st.integers(-128, 127), st.floats(0.01, 10))
 def test_a_value_within_the_range_comes_back_within_half_a_step(value, zero_point, scale):
     params = QuantizationParams((float(np.float32(scale)),), (zero_point,))

@@ -193,7 +193,7 @@ def test_the_qualcomm_simulator_runs_all_of_an_int8_graph_with_codes_from_0_to_2
 @pytest.mark.slow
 def test_what_the_qualcomm_simulator_does_not_take_is_exit_3_and_not_run_on_the_cpu(ready_device, artifacts):
     device = ready_device("qualcomm-htp-sim")
-    # Symmetric int8 activations, as TensorRT takes and Qualcomm's does not.
+    # A Relu with no pair of nodes between it and its layer, as TensorRT takes and Qualcomm's does not.
     with pytest.raises(AcceleratorUnavailableError, match="takes not all operators"):
         device.open(artifacts["int8.onnx"], "onnxruntime-qnn")
 

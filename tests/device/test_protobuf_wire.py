@@ -3,7 +3,7 @@
 import onnx
 import pytest
 from google.protobuf.internal import decoder, encoder
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_cnn.core.errors import ModelError
@@ -25,6 +25,7 @@ from edge_cnn.device.onnx.protobuf_wire import (
 INT64 = st.integers(-(2**63), 2**63 - 1)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**64 - 1))
 def test_a_varint_is_encoded_as_protobuf_encodes_it_and_read_back(value):
     encoded = encode_varint(value)
@@ -32,6 +33,7 @@ def test_a_varint_is_encoded_as_protobuf_encodes_it_and_read_back(value):
     assert read_varint(encoded, 0, len(encoded)) == (value, len(encoded))
 
 
+@settings(deadline=None)
 @given(INT64, st.integers(1, 10))
 def test_protobuf_reads_a_padded_varint_as_the_same_number(value, width):
     encoded = encode_varint(value, width)
@@ -42,6 +44,7 @@ def test_protobuf_reads_a_padded_varint_as_the_same_number(value, width):
     assert decoder._DecodeSignedVarint(encoded, 0) == (value, len(encoded))
 
 
+@settings(deadline=None)
 @given(st.lists(INT64), st.text(), st.floats(width=32, allow_nan=False), INT64)
 def test_the_fields_of_a_message_that_protobuf_wrote_are_read(integers, text, number, single):
     data = onnx.AttributeProto(ints=integers, name=text, f=number, i=single).SerializeToString()
@@ -53,6 +56,7 @@ def test_the_fields_of_a_message_that_protobuf_wrote_are_read(integers, text, nu
     assert read_integer(found[3]) == single
 
 
+@settings(deadline=None)
 @given(st.lists(INT64, max_size=20))
 def test_packed_numbers_are_read(integers):
     data = onnx.TensorProto(int64_data=integers).SerializeToString()

@@ -97,7 +97,9 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(bars, architecture):
     assert bytes_of(first) != bytes_of(other)
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "rmsprop"])
+@pytest.mark.parametrize(
+    "optimizer", ["adamw", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sgd", "rmsprop"))]
+)
 def test_every_optimizer_lowers_the_loss(bars, quick, optimizer):
     history = train(replace(quick, optimizer=optimizer, epochs=20), bars(90)).history
     assert history[-1].loss < 0.7 * history[0].loss

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -126,20 +126,29 @@ def _settled(found: dict[str, Any]) -> dict[str, str | None]:
     return {name: sha256 for name, sha256 in found["files"].items() if Path(name).name not in RECORDS}
 
 
+EVERYDAY = ("new_file", "slot")
+"""Scenes of the everyday loop; the others write OUT in one of these two ways, and are killed in the slow tests."""
+
+
+def everyday(names: Iterable[str], among: Collection[str] = EVERYDAY) -> list[Any]:
+    """The names as parameters, of which those that are not `among` the everyday ones are slow."""
+    return [name if name in among else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
 @needs_ptrace
-@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("name", everyday(SCENES))
 def test_killed_at_system_calls_it_resumes_to_the_same_bytes(name, work, bundle):
     assert kill(name, work, bundle, "calls", CALLS_EVERY) >= 5
 
 
 @needs_ptrace
-@pytest.mark.parametrize("name", ["in_place", "slot"])
+@pytest.mark.parametrize("name", everyday(["in_place", "slot"], ["in_place"]))
 def test_killed_around_the_switch_the_tuned_model_is_not_tuned_again(name, work, bundle):
     assert kill(name, work, bundle, "end", *AROUND_THE_SWITCH) >= 5
 
 
 @needs_ptrace
-@pytest.mark.parametrize("name", ["new_file", "in_place"])
+@pytest.mark.parametrize("name", everyday(["new_file", "in_place"]))
 def test_killed_again_while_it_resumes_it_still_ends_with_the_same_bytes(name, work, bundle):
     assert kill(name, work, bundle, "chains", 2, 3, 0) >= 3
 

@@ -1,7 +1,7 @@
 import hashlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_cnn.device.slots.record import KEPT, SlotRecord, Version, first_record
@@ -37,6 +37,7 @@ def after(record, step):
     return {"start": record.with_started, "prove": record.with_proof, "put off": record.with_trial_put_off}[kind]()
 
 
+@settings(deadline=None)
 @given(STEPS)
 def test_whatever_happens_the_record_stays_sound(steps):
     record = first_record(version(1))
@@ -56,6 +57,7 @@ def test_whatever_happens_the_record_stays_sound(steps):
         assert sum(v.fault is None for v in record.versions) <= 5 + KEPT
 
 
+@settings(deadline=None)
 @given(STEPS)
 def test_a_proof_settles_the_record(steps):
     record = first_record(version(1))

@@ -57,10 +57,8 @@ def forward(model: Any, batch: int | None) -> Callable[[Any, Any, tuple[int, ...
         model: an onnx.ModelProto with one input and one output and no unknown operator.
         batch: the size of the batch that the file has built in, None where it has none.
     """
-    import onnx
-
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
-    constants = {t.name: _as_float32(onnx.numpy_helper.to_array(t)) for t in model.graph.initializer}
+    constants = {tensor.name: _weights(tensor) for tensor in model.graph.initializer}
 
     def run(tf: Any, tensor: Any, axes: tuple[int, ...]) -> Any:
         values: dict[str, Value | NDArray[Any]] = {**constants, model.graph.input[0].name: Value(tensor, axes)}
@@ -72,6 +70,17 @@ def forward(model: Any, batch: int | None) -> Callable[[Any, Any, tuple[int, ...
         return in_onnx_order(tf, result)
 
     return run
+
+
+def _weights(tensor: Any) -> NDArray[Any]:
+    import onnx
+
+    try:
+        return _as_float32(onnx.numpy_helper.to_array(tensor))
+    # A type that numpy has not, sizes that do not fit the bytes, bytes that do not fit the type, ...
+    except Exception as error:
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise ModelError(f"the weights {tensor.name!r} are damaged: {reason[:200]}; copy the file again") from error
 
 
 def _results(

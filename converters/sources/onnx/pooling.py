@@ -34,7 +34,7 @@ def _padded_for_maximum(tf: Any, tensor: Any, window: Window, *, is_nonnegative:
     if is_nonnegative:
         return tf.pad(tensor, window.paddings)
     pads = tuple(map(max, window.before, window.after))
-    # A window at least twice as wide as the padding that reaches p pixels beyond the border sees the p pixels before it.
+    # A window at least twice as wide as the padding, and p pixels beyond the border, sees the p pixels before it.
     if window.dilations == (1, 1) and all(2 * pad <= size for pad, size in zip(pads, window.size, strict=True)):
         return tf.pad(tensor, window.paddings, "SYMMETRIC")
     return tf.pad(tensor, window.paddings, constant_values=tensor.dtype.min)

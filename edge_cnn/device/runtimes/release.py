@@ -79,7 +79,7 @@ def parse_release(text: str) -> Release:
 
 
 def problems(artifact: Artifact, release: Release) -> list[str]:
-    """One line for each thing that keeps `artifact` from running there, or from running right; empty where none is known.
+    """One line for each thing that keeps `artifact` from running there, or from running right; empty if none is known.
 
     Raises:
         ModelError: the file is damaged.

@@ -1,8 +1,11 @@
 """Which operator versions each release of a runtime has, measured by loading crafted files in it.
 
 One file for each operator of the TFLite schema at each version from 1 to 18, and one ONNX file for each opset and IR
-version, in releases from PyPI (Python 3.9 and 3.11, x86-64); the tests do the same with what is installed. Releases only
-ever added: none took an operator or a version away. One that is not listed has what the one before it has.
+version, in releases from PyPI (Python 3.9 and 3.11, x86-64). The tests do the same with what is installed, or with
+another release: `pip install --no-deps --target DIR ai-edge-litert==1.1.0; PYTHONPATH=.:DIR python -m pytest
+tests/device/test_releases.py -k this_litert`, and likewise for onnxruntime with `-k this_onnx`.
+
+Releases only ever added: none took an operator or a version away. One that is not listed has what the one before has.
 """
 
 from __future__ import annotations

@@ -63,11 +63,9 @@ def known_wrong(artifact: Artifact, runtime: str, version: tuple[int, ...] | Non
         return TFLM_DEQUANTIZES_WRONG if traits.has_per_channel_dequantize(artifact) else None
     if old and has_hybrid_per_channel_dense(artifact):
         return OLD_HYBRID_DENSE
-    if version is None:
-        version = (2, 14) if old else (2, 1)
-    if (old or version < (2, 1)) and traits.has_blockwise_dense(artifact):
+    if (old or (version and version < (2, 1))) and traits.has_blockwise_dense(artifact):
         return BLOCKWISE_DENSE
-    if not old and version < (1, 1) and traits.has_hidden_int4_dense(artifact):
+    if not old and version and version < (1, 1) and traits.has_hidden_int4_dense(artifact):
         return HIDDEN_INT4_DENSE
     return None
 
