@@ -343,7 +343,7 @@ def _within_drop(
         if search.kept is not None:
             return (*made[search.kept.data], search)
     tried = ""
-    if search is not None:
+    if search is not None and search.tries:
         where = "" if search.float_allowed else ", all without float layers, which the target does not take,"
         tried = f"; the best of {len(search.tries)} ways{where} drops {search.best_drop:.2%}"
     raise AccuracyDropError(

@@ -148,26 +148,23 @@ def choose_samples(
     """
     count = max(min(count, len(train) // 2), MIN_SAMPLES)
     calibration = choose_calibration(train, preprocessing, count, np.random.default_rng(seed))
-    return calibration, held_out_of(train, preprocessing, calibration, seed)
+    held_out = held_out_of(train, preprocessing, calibration, seed)
+    if len(held_out) < MIN_SAMPLES:
+        raise DataError(
+            f"{len(held_out)} training samples are left beside the {len(calibration)} that calibrate the fix, at least "
+            f"{MIN_SAMPLES} are needed to choose with; give more data, or --no-fix"
+        )
+    return calibration, held_out
 
 
 def held_out_of(
     train: LabelledImages, preprocessing: Preprocessing, calibration: Calibration, seed: int
 ) -> LabelledImages:
-    """Training samples that are none of the calibration's, bit for bit, `HELD_OUT_SAMPLES` at most.
-
-    Raises:
-        DataError: fewer than `MIN_SAMPLES` are left.
-    """
+    """Training samples that are none of the calibration's, bit for bit, `HELD_OUT_SAMPLES` at most."""
     known = set(content_hashes(calibration.inputs))
     order = stratified_sample(train.labels, len(calibration) + 2 * HELD_OUT_SAMPLES, np.random.default_rng(seed))
     hashes = content_hashes(model_inputs(train.images[order], preprocessing))
     left = [int(i) for i, digest in zip(order, hashes, strict=True) if digest not in known][:HELD_OUT_SAMPLES]
-    if len(left) < MIN_SAMPLES:
-        raise DataError(
-            f"{len(left)} training samples are left beside the {len(calibration)} that calibrate, at least "
-            f"{MIN_SAMPLES} are needed to choose with; give more data"
-        )
     return train.select(np.array(left, np.int64))
 
 

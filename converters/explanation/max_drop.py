@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from converters.calibration.samples import Calibration
+from converters.calibration.samples import MIN_SAMPLES, Calibration
 from converters.explanation.accuracy import artifact_accuracy, graph_accuracy
 from converters.explanation.correspondence import correspond
 from converters.explanation.explain import held_out_of
@@ -101,6 +101,21 @@ def _converter(plan: PlannedArtifact, source: SourceModel) -> Convert:
     return convert
 
 
+def _apart(
+    train: LabelledImages, preprocessing: Preprocessing, calibration: Calibration, seed: int
+) -> tuple[Calibration, LabelledImages]:
+    """Samples to calibrate with, and others of the training part to choose with.
+
+    Where all of a small training part calibrates plain int8, half of it calibrates the other ways.
+    """
+    left = held_out_of(train, preprocessing, calibration, seed)
+    if len(left) >= MIN_SAMPLES or calibration.labels is None:
+        return calibration, left
+    half = len(calibration) // 2
+    left = LabelledImages(calibration.inputs[half:], calibration.labels[half:], train.class_names)
+    return replace(calibration, inputs=calibration.inputs[:half], labels=calibration.labels[:half]), left
+
+
 def keep_within(
     plan: PlannedArtifact,
     source: SourceModel,
@@ -129,10 +144,11 @@ def keep_within(
         on_try: told what is made next.
 
     Raises:
-        DataError: the training part has no samples left to choose with.
         ModelError: the quantizer refuses.
     """
-    held_out = held_out_of(train, preprocessing, calibration, seed)
+    calibration, held_out = _apart(train, preprocessing, calibration, seed)
+    if len(held_out) < MIN_SAMPLES or len(calibration) < MIN_SAMPLES:
+        return DropSearch(None, (), 0, plain_drop, False)
     inputs, graph = model_inputs(held_out.images, preprocessing), source.float_graph
     search = MixSearch(
         MixMaker(graph, calibration, _converter(plan, source)),
@@ -154,7 +170,7 @@ def keep_within(
         return float_groups(graph, [(layer.name, layer.op) for layer in worst])
 
     # What chose by held-out samples may still miss on the test part: then a smaller drop is asked for.
-    for asked in (bound, bound / 2, 0.0):
+    for asked in (bound, min(bound, bound / 2), min(bound, 0.0)):
         found = search.run(asked, damaging if float_allowed else None, plain)
         if found.chosen.mix == plain:
             continue
