@@ -1,6 +1,6 @@
 # make demo   builds .venv and walks the whole road on real digits
 # make test   builds .venv and passes every test that this machine can run
-# make setup | check | bench | bench-head | device-envs | devices | clean
+# make setup | check | bench | bench-head | schemes | device-envs | devices | clean
 # Needs Python 3.11 to 3.13, make, and PyPI; not a Mac with Intel. PYTHON=python3.12 chooses another interpreter.
 
 PYTHON ?= python3
@@ -23,7 +23,7 @@ export CHECK_PYTHON
 # What `make test` runs the firmware suite on beside this machine; about 1 GB in the user's cache folder.
 DEVICES ?= qemu-aarch64 qemu-armhf tflm tosa
 
-.PHONY: setup demo test check bench bench-head device-envs devices clean
+.PHONY: setup demo test check bench bench-head schemes device-envs devices clean
 
 setup: .venv/.ready
 
@@ -79,6 +79,12 @@ bench: setup
 # against PyTorch. BENCH_ARGS=--quick takes two minutes.
 bench-head: setup
 	$(BIN)/python tests/benchmarks/head_training.py $(BENCH_ARGS)
+
+# Writes what each runtime here makes of each scheme into the code, and the page that tells of it. SCHEME_ARGS adds runtimes:
+# onnxruntime==1.23.2=/path/to/python.
+schemes: setup device-envs
+	$(BIN)/python tests/benchmarks/schemes.py --write $(SCHEME_ARGS)
+	$(BIN)/python -m converters.schemes.page docs/schemes.md
 
 clean:
 	rm -rf .venv .venv-device .venv-tflite demo-out .coverage .coverage.* .pytest_cache .ruff_cache .import_linter_cache

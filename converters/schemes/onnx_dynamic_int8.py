@@ -1,6 +1,7 @@
 """ONNX float32 -> ONNX with 8-bit weights; inputs of layers are rounded by the range of the moment.
 
-The layers become ConvInteger and MatMulInteger. One range serves the whole batch, so a sample's scores depend on the samples beside it; one at a time they do not.
+The layers become ConvInteger and MatMulInteger. One range serves the whole batch, so a sample's
+scores depend on the samples beside it; one at a time they do not.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from converters.schemes.onnx_float32 import OPSET
+from converters.schemes.onnx_opset import lower_opset
 from edge_cnn.core.errors import ModelError
 
 _IN_FLOAT = frozenset({"Softmax"})
@@ -66,7 +67,7 @@ def quantized(quantizer: Any) -> Any:
 
 
 def finished(proto: Any, *, domains: Collection[str] = ()) -> bytes:
-    """The bytes of a quantized model: our opset, no traces of the making, checked.
+    """The bytes of a quantized model: the oldest opset that says the same, no traces of the making, checked.
 
     Args:
         proto: the model.
@@ -78,5 +79,6 @@ def finished(proto: Any, *, domains: Collection[str] = ()) -> bytes:
     del proto.metadata_props[:]
     proto.opset_import.append(onnx.helper.make_opsetid("", OPSET))
     proto.opset_import.extend(onnx.helper.make_opsetid(domain, 1) for domain in domains)
+    lower_opset(proto)
     onnx.checker.check_model(proto, full_check=True)
     return proto.SerializeToString(deterministic=True)

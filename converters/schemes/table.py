@@ -16,8 +16,8 @@ from converters.schemes.onnx_int8 import quantize_to_onnx_int8
 from converters.schemes.onnx_qoperator_int8 import quantize_to_qoperator_int8
 from converters.schemes.recipe import Convert, Recipe
 from converters.schemes.tflite_ends import with_float_ends, with_uint8_ends
-from converters.schemes.tflite_float32 import convert_to_tflite_float32
 from converters.schemes.tflite_float16 import to_float16
+from converters.schemes.tflite_float32 import convert_to_tflite_float32
 from converters.schemes.tflite_int4_weights import quantize_to_int4_weights
 from converters.schemes.tflite_int8 import convert_to_tflite_int8
 from converters.schemes.tflite_int16x8 import quantize_to_int16x8
@@ -232,10 +232,10 @@ def schemes_of(target: Target) -> tuple[str, ...]:
         return target.schemes
     others = (
         scheme
-        for format, scheme in RECIPES
-        if format == target.format
+        for kind, scheme in RECIPES
+        if kind == target.format
         and scheme not in target.schemes
-        and all(measured(format, scheme, runtime) == RUNS for runtime in target.runtimes)
+        and all(measured(kind, scheme, runtime) == RUNS for runtime in target.runtimes)
     )
     return (*target.schemes, *others)
 

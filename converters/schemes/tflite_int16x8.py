@@ -31,8 +31,10 @@ def quantize_to_int16x8(graph: FloatGraph, ranges: Mapping[int, tuple[float, flo
         from tensorflow.lite.python.optimize.calibrator import Calibrator
 
         int16, int64 = np.dtype(np.int16).num, np.dtype(np.int64).num
+        # It refuses versions that no operator has any more, as `with_float_weights` leaves them; `finish` drops those.
+        data = TfliteEdit(graph.with_ranges(ranges).data).finish()
         # No samples are fed: it takes the ranges that the file says.
-        calibrator: Any = Calibrator(graph.with_ranges(ranges).data)
+        calibrator: Any = Calibrator(data)
         try:
             quantized = calibrator._calibrator.QuantizeModel(int16, int16, False, int16, int64, False, False)
         except RuntimeError as error:

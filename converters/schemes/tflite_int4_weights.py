@@ -11,11 +11,13 @@ from converters.float_graph.float_graph import FloatGraph, Layer
 from converters.schemes.integer_quantizer import quantize_to_int8
 from converters.schemes.layer_names import check_names
 from converters.schemes.tflite_edit import TfliteEdit
-from converters.schemes.weight_quantizer import INT4_LIMIT, pack_int4, quantize_weights, scale_axis
+from converters.schemes.weight_quantizer import quantize_weights, scale_axis
 from edge_cnn.core.errors import ModelError
+from edge_cnn.device.tflite.int4_codes import INT4_LIMIT, pack_int4
 
 INT4_OPERATORS = frozenset({"CONV_2D", "FULLY_CONNECTED"})
-"""Operators whose weights become int4. A DEPTHWISE_CONV_2D has few, and LiteRT's reference kernels refuse them as int4."""
+"""Operators whose weights become int4. A DEPTHWISE_CONV_2D has few, and as int4 LiteRT's reference kernels refuse them.
+"""
 
 
 def quantize_to_int4_weights(

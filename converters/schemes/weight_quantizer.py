@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from converters.float_graph.float_graph import Layer
 
-INT8_LIMIT, INT4_LIMIT = 127, 7
+INT8_LIMIT = 127
 """Largest code; the smallest is its negative, so that no product of two lowest codes stands out (TFLite 8-bit
 specification)."""
 
@@ -44,7 +44,7 @@ def quantize_weights(weights: NDArray[np.float32], axis: int | None, limit: int)
     Args:
         weights: float32, any shape.
         axis: one scale for each index of this axis; None for one for all.
-        limit: `INT8_LIMIT` or `INT4_LIMIT`.
+        limit: `INT8_LIMIT`, or `INT4_LIMIT` of `edge_cnn.device.tflite.int4_codes`.
     """
     others = None if axis is None else tuple(i for i in range(weights.ndim) if i != axis % weights.ndim)
     largest = np.atleast_1d(np.abs(weights).max(axis=others)).astype(np.float64)
@@ -61,21 +61,6 @@ def scale_axis(layer: Layer, *, dense_per_channel: bool) -> int | None:
     if layer.operator.op == "FULLY_CONNECTED" and not dense_per_channel:
         return None
     return layer.channel_axis
-
-
-def pack_int4(codes: NDArray[np.int8]) -> NDArray[np.uint8]:
-    """Two codes a byte, the earlier one in the lower half; an odd last one stands alone."""
-    flat = codes.reshape(-1)
-    if flat.size % 2:
-        flat = np.append(flat, np.int8(0))
-    nibbles = flat.view(np.uint8) & 15
-    return (nibbles[0::2] | (nibbles[1::2] << 4)).astype(np.uint8)
-
-
-def unpack_int4(packed: NDArray[np.uint8], count: int) -> NDArray[np.int8]:
-    """The first `count` codes of what `pack_int4` made."""
-    nibbles = np.stack([packed & 15, packed >> 4], axis=-1).reshape(-1)[:count].astype(np.int8)
-    return np.where(nibbles > 7, nibbles - 16, nibbles).astype(np.int8)
 
 
 def _along(scales: NDArray[np.floating], dimensions: int, axis: int) -> NDArray[np.floating]:

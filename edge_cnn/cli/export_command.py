@@ -27,7 +27,12 @@ if TYPE_CHECKING:
     "--calibration", "data", required=True, help="DATA: its training part calibrates, its test part measures."
 )
 @click.option("--out", type=PATH, required=True, help="The bundle to write, NAME.edgecnn.")
-@click.option("--scheme", "schemes", multiple=True, help="int8 or float32; repeatable; default: the target's first.")
+@click.option(
+    "--scheme",
+    "schemes",
+    multiple=True,
+    help="int8, float32, float16, int4-weights, ... (docs/schemes.md); repeatable; default: the target's first.",
+)
 @click.option(
     "--max-drop",
     type=click.FloatRange(0, 1),

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from converters.constraints.table import constraints_of
+from converters.schemes.table import schemes_of
 from edge_cnn.cli.console import Console, common_options, table
 from edge_cnn.core.targets import TARGETS, Target, find_target
 
@@ -57,7 +58,7 @@ def _whole(target: Target) -> str:
     lines = [
         f"{target.name}: {target.description}",
         f"format      .{target.format}",
-        f"schemes     {', '.join(target.schemes)}",
+        f"schemes     {', '.join(schemes_of(target))}",
         f"runtimes    {', '.join(target.runtimes)}",
         *(f"{name:<11} {value}" for name, value in options.items()),
     ]

@@ -123,8 +123,8 @@ _HYBRID_FLOAT = Tolerance(
     0.1,
     0.95,
     0.02,
-    "integer layers before float logits: each kernel rounds its inputs a little differently; up to 0.04 of the peak and "
-    "2 % changed answers were seen on a ResNet-8",
+    "integer layers before float logits: each kernel rounds its inputs a little differently; up to 0.04 of the peak "
+    "and 2 % changed answers were seen on a ResNet-8",
     0.95,
 )
 FLOAT, HALF, HYBRID = "float", "half", "hybrid"

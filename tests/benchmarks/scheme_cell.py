@@ -1,6 +1,7 @@
 """One file in one runtime, in a process of its own: real values of the outputs as .npy, or one line why not.
 
-Needs numpy and the runtime alone, so that it runs in environments with old ones: scheme_cell.py MODEL INPUTS RUNTIME OUT
+Needs numpy and the runtime alone, so that it runs in environments with old ones:
+scheme_cell.py MODEL INPUTS RUNTIME OUT
 """
 
 from __future__ import annotations

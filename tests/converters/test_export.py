@@ -315,7 +315,7 @@ def test_float_files_are_not_held_to_the_drop(
 def test_a_file_that_breaks_a_rule_of_its_target_is_not_exported(
     source: SourceModel, data: ExportData, preprocessing: Preprocessing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table, "_ONNX_INT8_SYMMETRIC", table._RECIPES["onnx", "int8"])
+    monkeypatch.setattr(table, "_SYMMETRIC_AS_INT8", table.RECIPES["onnx", "int8"])
     config = replace(CONFIG, targets=("jetson-orin",), schemes=("int8",))
     with pytest.raises(ConstraintError, match=r"model\.onnx: Quantization is symmetric int8.* of type uint8"):
         export_bundle(source, data, config, preprocessing=preprocessing)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from converters.schemes.plan import plan_artifacts
+from converters.schemes.table import schemes_of
 from edge_cnn.core.bundle import is_artifact_name
 from edge_cnn.core.errors import InputError
 from edge_cnn.core.targets import TARGETS
@@ -37,12 +38,10 @@ def test_float_files_are_shared_whether_or_not_activations_are_symmetric() -> No
 
 
 def test_every_target_in_every_scheme_has_a_distinct_name_that_a_bundle_takes() -> None:
-    planned = plan_artifacts([t.name for t in TARGETS.values() if "float32" in t.schemes], ["float32"])
-    assert all(is_artifact_name(p.name) for p in planned)
-    assert len({p.name for p in planned}) == len(planned) == 2
-    planned = plan_artifacts([t.name for t in TARGETS.values() if "int8" in t.schemes], ["int8"])
-    assert all(is_artifact_name(p.name) for p in planned)
-    assert len({p.name for p in planned}) == len(planned)
+    for target in TARGETS.values():
+        planned = plan_artifacts([target.name], schemes_of(target))
+        assert all(is_artifact_name(p.name) for p in planned)
+        assert len({p.name for p in planned}) == len(planned) == len(schemes_of(target))
 
 
 def test_repeated_arguments_count_once() -> None:

@@ -543,7 +543,7 @@ def test_unsigned_logits_without_a_zero_point_cannot_be_written(unsigned):
         (lambda t: setattr(dense_operator(t).builtinOptions, "weightsFormat", 1), "its weights are shuffled"),
         (lambda t: setattr(dense_tensor(t, "weights"), "buffer", 0), "is no plain constant"),
         (lambda t: setattr(dense_tensor(t, "weights"), "sparsity", schema.SparsityParametersT()), "no plain constant"),
-        (lambda t: setattr(dense_tensor(t, "weights"), "type", schema.TensorType.INT4), "is int4"),
+        (lambda t: setattr(dense_tensor(t, "weights"), "type", schema.TensorType.INT2), "is int2"),
         (lambda t: setattr(dense_tensor(t, "embedding"), "type", schema.TensorType.INT16), "it has int16 embeddings"),
         (lambda t: setattr(dense_tensor(t, "embedding"), "shape", [1, 7, 128]), "more than one vector of 128 values"),
         (

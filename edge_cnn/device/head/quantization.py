@@ -40,7 +40,12 @@ def relevant_range(logits: NDArray[Any]) -> tuple[float, float]:
 
 
 def quantize_weights(
-    weights: NDArray[Any], per_channel: bool, dtype: np.dtype[Any], least_scales: NDArray[Any] | None = None
+    weights: NDArray[Any],
+    per_channel: bool,
+    dtype: np.dtype[Any],
+    least_scales: NDArray[Any] | None = None,
+    *,
+    limit: int | None = None,
 ) -> tuple[NDArray[Any], QuantizationParams]:
     """Weights (classes, features) -> codes of the same shape, and params with axis 0 if `per_channel`.
 
@@ -50,8 +55,9 @@ def quantize_weights(
         dtype: signed integer type of the codes.
         least_scales: (classes,), what the scale of each class must not go below: a class whose weights are nearly 0
             would get a scale so fine that its int32 bias does not fit.
+        limit: largest code, that of `dtype` if None.
     """
-    limit = min(int(np.iinfo(dtype).max), 2**15 - 1)
+    limit = limit or min(int(np.iinfo(dtype).max), 2**15 - 1)
     peaks = np.abs(weights).max(axis=1) if per_channel else np.abs(weights).max(keepdims=True).reshape(1)
     # A class with all weights 0 still needs a positive scale.
     scales = np.maximum(peaks / limit, SMALLEST_NORMAL * 2**20)

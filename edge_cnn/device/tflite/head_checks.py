@@ -20,6 +20,7 @@ _BIAS_DTYPES: dict[tuple[str, str, str], tuple[str, ...]] = {
     ("float32", "int8", "float32"): ("float32", "float16"),
     ("float32", "uint8", "float32"): ("float32", "float16"),
     ("int8", "int8", "int8"): ("int32",),
+    ("int8", "int4", "int8"): ("int32",),
     ("uint8", "uint8", "uint8"): ("int32",),
     ("int16", "int8", "int16"): ("int32", "int64"),
 }
@@ -84,7 +85,7 @@ def _check_types(layout: HeadLayout) -> None:
     unsigned_hybrid = types == ("float32", "uint8", "float32") and not layout.widening
     if types not in _BIAS_DTYPES or unsigned_hybrid or (bias is not None and bias.dtype not in _BIAS_DTYPES[types]):
         held = f"{types[0]} embeddings, {types[1]} weights, {bias.dtype if bias else 'no'} bias and {types[2]} logits"
-        raise _unknown(layout, f"it has {held}; edge_cnn knows float, 8-bit and 16x8-bit ones")
+        raise _unknown(layout, f"it has {held}; edge_cnn knows float, 8-bit, 16x8-bit and int4 ones")
 
 
 def _check_quantization(layout: HeadLayout) -> None:
@@ -107,8 +108,8 @@ def _check_scales(tensor: Tensor, params: QuantizationParams | None, count: int)
         raise damaged(f"{tensor.name!r} is {tensor.dtype} with {held} scales")
     if not all(math.isfinite(s) and s > 0 for s in params.scales):
         raise damaged(f"{tensor.name!r} has a scale that is not a positive number")
-    limits = np.iinfo(tensor.dtype)
-    if not all(limits.min <= z <= limits.max for z in params.zero_points):
+    limits = (-8, 7) if tensor.dtype == "int4" else (np.iinfo(tensor.dtype).min, np.iinfo(tensor.dtype).max)
+    if not all(limits[0] <= z <= limits[1] for z in params.zero_points):
         raise damaged(f"{tensor.name!r} has a zero point that {tensor.dtype} cannot hold")
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_cnn.device.tflite.file import Operator, TfliteModel
+from edge_cnn.device.tflite.int4_codes import packed_size, unpack_int4
 from edge_cnn.device.tflite.tensor import Tensor
 
 FULLY_CONNECTED, CONVOLUTION = "FULLY_CONNECTED", "CONV_2D"
@@ -21,7 +22,14 @@ PROBABILITIES = ("SOFTMAX", "LOG_SOFTMAX")
 FLOATS = ("float16", "float32")
 
 ITEM_BYTES = {"float16": 2, "float32": 4, "int8": 1, "uint8": 1, "int32": 4, "int64": 8}
-"""Size of the element types that weights and bias can have."""
+"""Size of the element types that weights and bias can have; int4 takes half a byte."""
+
+
+def stored_bytes(dtype: str, count: int) -> int | None:
+    """Bytes that `count` constants take in the file; None of a type that weights and bias cannot have."""
+    if dtype == "int4":
+        return packed_size(count)
+    return count * ITEM_BYTES[dtype] if dtype in ITEM_BYTES else None
 
 
 @dataclass(frozen=True)
@@ -60,8 +68,15 @@ class HeadLayout:
 
 
 def read_constant(model: TfliteModel, tensor: Tensor) -> NDArray[Any]:
-    """The values of a constant in its shape, a view of the file; `find_head` has checked that they are there."""
+    """The values of a constant in its shape, a view of the file; int4 codes as int8.
+
+    `find_head` has checked that they are there.
+    """
     span = model.constant(tensor)
     assert span is not None
+    if tensor.dtype == "int4":
+        count = math.prod(tensor.shape)
+        packed = np.frombuffer(model.data, np.uint8, packed_size(count), span[0])
+        return unpack_int4(packed, count).reshape(tensor.shape)
     dtype = np.dtype(tensor.dtype).newbyteorder("<")
     return np.frombuffer(model.data, dtype, math.prod(tensor.shape), span[0]).reshape(tensor.shape)

@@ -16,6 +16,7 @@ from edge_cnn.device.head.softmax_head import SoftmaxHead
 from edge_cnn.device.tflite.file import TfliteModel
 from edge_cnn.device.tflite.flatbuffer import Span, Vector
 from edge_cnn.device.tflite.head_layout import FLOATS, HeadLayout
+from edge_cnn.device.tflite.int4_codes import INT4_LIMIT, pack_int4
 from edge_cnn.device.tflite.tensor import Tensor
 
 _SMALLEST_MULTIPLIER = 2.0**-24
@@ -113,10 +114,11 @@ def _weight_patches(
     if embedding is not None:
         logits = logits_params(low, high, np.dtype(layout.logits.dtype), symmetric=symmetric)
         floors = np.maximum(np.abs(bias) / BIAS_LIMIT, logits.scale * _SMALLEST_MULTIPLIER) / embedding.scale
-    codes, params = quantize_weights(weights, old.axis == 0, np.dtype(np.int8), floors)
+    limit = INT4_LIMIT if tensor.dtype == "int4" else None
+    codes, params = quantize_weights(weights, old.axis == 0, np.dtype(np.int8), floors, limit=limit)
     # Unsigned weights are the same numbers with the zero point in the middle.
     middle = 128 if tensor.dtype == "uint8" else 0
-    stored = (codes.astype(np.int16) + middle).astype(tensor.dtype)
+    stored = pack_int4(codes) if limit else (codes.astype(np.int16) + middle).astype(tensor.dtype)
     params = replace(params, zero_points=(middle,) * len(params.scales))
     axis = 1 if old.axis == 0 else None
     lowest, highest = np.atleast_1d(weights.min(axis=axis)), np.atleast_1d(weights.max(axis=axis))
@@ -187,7 +189,8 @@ def _quantization_patches(
 def _values_patch(model: TfliteModel, tensor: Tensor, values: NDArray[Any]) -> Patch:
     span = model.constant(tensor)
     assert span is not None
-    stored = values.astype(np.dtype(tensor.dtype).newbyteorder("<"))
+    # Packed codes are bytes already.
+    stored = values if tensor.dtype == "int4" else values.astype(np.dtype(tensor.dtype).newbyteorder("<"))
     if not np.isfinite(stored).all():
         raise ModelError(
             f"the new head goes beyond the range of {tensor.name!r}; train it with more L2 or a smaller rate"

@@ -25,6 +25,7 @@ from edge_cnn.device.tflite.flatbuffer_appendix import Appendix
 from edge_cnn.device.tflite.head_layout import FLOATS, HeadLayout, read_constant
 from edge_cnn.device.tflite.head_patches import Patch, check_unshared
 from edge_cnn.device.tflite.head_search import find_head
+from edge_cnn.device.tflite.int4_codes import pack_int4
 from edge_cnn.device.tflite.label_file import join_archive, label_lines, split_archive
 from edge_cnn.device.tflite.label_writing import LABELS_FILE, name_label_file
 from edge_cnn.device.tflite.metadata import ENTRY, label_file_names
@@ -126,7 +127,8 @@ class _Resizing:
 
     def _resize_constant(self, tensor: Tensor, values: NDArray[Any]) -> None:
         table, span = self._buffers[tensor.buffer], self.model.constant(tensor)
-        content = np.frombuffer(values.astype(values.dtype.newbyteorder("<")).tobytes(), np.uint8)
+        packed = pack_int4(values) if tensor.dtype == "int4" else values
+        content = np.frombuffer(packed.astype(packed.dtype.newbyteorder("<")).tobytes(), np.uint8)
         assert span is not None
         if table.field(0, 4) is None:
             raise ModelError(

@@ -8,7 +8,7 @@ from edge_cnn.core.errors import NoHeadError
 from edge_cnn.device.tflite.file import NO_TENSOR, Operator, Subgraph, TfliteModel
 from edge_cnn.device.tflite.flatbuffer import damaged
 from edge_cnn.device.tflite.head_checks import check_head, unknown_head
-from edge_cnn.device.tflite.head_layout import FLOATS, ITEM_BYTES, LAYERS, PROBABILITIES, HeadLayout
+from edge_cnn.device.tflite.head_layout import FLOATS, LAYERS, PROBABILITIES, HeadLayout, stored_bytes
 from edge_cnn.device.tflite.tensor import Tensor
 
 VALUE_KEEPING = ("RESHAPE", "SQUEEZE", "QUANTIZE", "DEQUANTIZE")
@@ -109,11 +109,12 @@ def _constant(model: TfliteModel, layer: Operator, index: int, logits: Tensor, w
         )
     if any(size <= 0 for size in tensor.shape):
         raise damaged(f"the constant {tensor.name!r} has shape {list(tensor.shape)}")
-    if tensor.dtype not in ITEM_BYTES:
+    size = stored_bytes(tensor.dtype, math.prod(tensor.shape))
+    if size is None:
         raise unknown_head(
-            layer, logits, f"{tensor.name!r} is {tensor.dtype}; edge_cnn knows float, 8-bit and 16x8-bit ones"
+            layer, logits, f"{tensor.name!r} is {tensor.dtype}; edge_cnn knows float, 8-bit, 16x8-bit and int4 ones"
         )
-    if span[1] - span[0] != math.prod(tensor.shape) * ITEM_BYTES[tensor.dtype]:
+    if span[1] - span[0] != size:
         raise damaged(
             f"the constant {tensor.name!r} has shape {list(tensor.shape)} of {tensor.dtype}, but "
             f"{span[1] - span[0]} bytes"
