@@ -15,6 +15,7 @@ from converters.calibration.audit import CalibrationAudit, audit_calibration
 from converters.calibration.samples import Calibration, choose_calibration
 from converters.calibration.table import DEFAULT_METHOD
 from converters.constraints.table import violations
+from converters.explanation.exclusion import leaving_in_float
 from converters.explanation.max_drop import DropSearch, Kept, keep_within, takes_mixes
 from converters.improvement.improver import Improvement, Improver
 from converters.metadata.onnx_metadata import add_onnx_metadata
@@ -58,6 +59,7 @@ class ExportConfig:
         max_drop: largest share of the test part that a quantized artifact may get wrong beyond the float model; None
             for no limit.
         improvement: what is done to the float model before it is quantized.
+        exclude: names of layers that stay in float in int8 `.tflite` files.
         releases: runtimes beyond the targets' own that every file of their format must run on, as "litert==2.1.0".
     """
 
@@ -71,6 +73,7 @@ class ExportConfig:
     max_drop: float | None = None
     improvement: Improvement = field(default_factory=Improvement)
     releases: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -127,8 +130,12 @@ def step_count(config: ExportConfig) -> int:
     Raises:
         InputError: as `plan_artifacts`.
     """
-    planned = plan_artifacts(config.targets, config.schemes)
+    planned = _planned(config)
     return 3 * len(planned) + 2 + config.improvement.steps(planned)
+
+
+def _planned(config: ExportConfig) -> tuple[PlannedArtifact, ...]:
+    return leaving_in_float(plan_artifacts(config.targets, config.schemes), config.exclude)
 
 
 def export_bundle(
@@ -157,7 +164,7 @@ def export_bundle(
         ConstraintError: an artifact breaks a rule of its target, or no runtime there takes it.
         AccuracyDropError: a quantized artifact loses more than `config.max_drop`.
     """
-    planned = plan_artifacts(config.targets, config.schemes)
+    planned = _planned(config)
     config.improvement.check(planned)
     train = in_model_order(data.train, source.labels, source.classes)
     test = in_model_order(data.test, source.labels, source.classes)

@@ -119,6 +119,9 @@ def _summary(found: Explanation) -> str:
         lines += [f"{layer.facts.short_name}: {f.name}: {f.sentence.lower()}: {f.evidence}" for f in layer.findings[:1]]
     if found.fix is not None:
         lines += ["", *(f"fix: {words}" for words in found.fix.words)]
+        if found.fix.exclude:
+            options = " ".join(f"--exclude '{name.split(';')[0]}'" for name in found.fix.exclude)
+            lines.append(f"fix: edge-cnn export {options} ...")
         lines.append(f"drop {found.fix.drop_before:.2%} before, {found.fix.drop_after:.2%} after")
         if found.fix.free is not None:
             tried, drop = found.fix.free

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, 1),
     help="Where int8 loses more than this share of accuracy, search for a mix that does not; exit 1 if none is found.",
 )
+@click.option(
+    "--exclude", multiple=True, metavar="LAYER", help="Leave a layer in float, as 'explain' names it; repeatable."
+)
 @click.option("--calibration-samples", type=click.IntRange(1), default=500, show_default=True)
 @click.option(
     "--calibration-method",
@@ -78,6 +81,7 @@ def command(
     out: Path,
     schemes: tuple[str, ...],
     max_drop: float | None,
+    exclude: tuple[str, ...],
     calibration_samples: int,
     calibration_method: str,
     equalize: bool,
@@ -138,6 +142,7 @@ def command(
         max_drop=max_drop,
         improvement=Improvement(equalize, correct_bias, QatConfig(epochs=qat) if qat else None),
         releases=releases,
+        exclude=exclude,
     )
     provenance = {"name": dataset.name, "source": dataset.source, "licence": dataset.licence}
     if dataset.name not in DATASETS:

@@ -8,7 +8,7 @@ import pytest
 from converters.explanation import mix_search
 from converters.explanation.max_drop import MIXED
 from converters.export import ExportConfig, ExportData, export_bundle
-from edge_cnn.core.errors import AccuracyDropError
+from edge_cnn.core.errors import AccuracyDropError, InputError
 from edge_cnn.core.labelled_images import LabelledImages
 from tests.converters.explanation.explaining import UNIT
 from tests.converters.skewed_nets import share_right, skewed, source_of
@@ -98,3 +98,21 @@ def test_samples_that_choose_neither_calibrate_nor_test(source, data, monkeypatc
     assert len(seen["held out"]) > 100
     assert not seen["held out"] & seen["calibration"]
     assert not seen["held out"] & set(content_hashes(data.test.images / np.float32(255)))
+
+
+def test_layers_are_left_in_float_by_the_names_that_explain_prints(source, data):
+    names = [layer.name for layer in source.float_graph.layers[1:3]]
+    bundle = export(source, data, exclude=(names[0], names[1].split(";")[0]))
+    (entry,), (artifact,) = bundle.manifest.artifacts, bundle.artifacts
+    assert entry.scheme == MIXED
+    wanted = share_right(source.float_graph.data, data.test.images, data.test.labels)
+    assert wanted - share_right(artifact.data, data.test.images, data.test.labels) <= 0.01
+
+
+def test_exclusions_that_cannot_be_are_said_in_one_line(source, data):
+    with pytest.raises(InputError, match="there is no operator called 'nothing'"):
+        export(source, data, exclude=("nothing",))
+    with pytest.raises(InputError, match="'ethos-u55' takes no float layers"):
+        export(source, data, "ethos-u55", exclude=(source.float_graph.layers[1].name,))
+    with pytest.raises(InputError, match="none is made"):
+        export(source, data, "rpi5-onnx", exclude=(source.float_graph.layers[1].name,))
