@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,15 +80,22 @@ def command(
     preprocessing, origin = choose_preprocessing(float_model, quantized, input_range, dataset.test)
     console.note(f"{reference.name}; input {preprocessing.describe()} (from {origin})")
     config = ExplainConfig(console.seed, samples, bound=max_drop, fix=not no_fix)
-    found = explain(
-        float_model,
-        quantized,
-        dataset.train,
-        dataset.test,
-        config,
-        preprocessing=preprocessing,
-        on_step=console.note,
-    )
+    steps = itertools.count()
+    with console.steps("explain") as draw:
+
+        def on_step(step: str) -> None:
+            done = next(steps)
+            draw(done, max(done + 1, 2 if no_fix else 4), step)  # How many ways are tried is learned on the way.
+
+        found = explain(
+            float_model,
+            quantized,
+            dataset.train,
+            dataset.test,
+            config,
+            preprocessing=preprocessing,
+            on_step=on_step,
+        )
     if found.at_chance:
         console.note(
             f"the reference itself gets {found.float_accuracy:.2%} right, as guessing does: "
