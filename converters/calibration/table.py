@@ -19,7 +19,8 @@ ESTIMATORS: dict[str, Callable[[], RangeEstimator]] = {
 }
 """`--calibration-method` -> what makes an estimator for one tensor, for 8-bit codes with any zero point."""
 
-DEFAULT_METHOD = "min-max"
+DEFAULT_METHOD = "percentile"
+"""What answered most like the float model among the four, see docs/calibration.md."""
 
 
 def new_estimator(method: str) -> RangeEstimator:

@@ -15,6 +15,7 @@ from converters.improvement.fake_quantization import (
     weight_limit,
     weight_scale,
 )
+from converters.schemes.tflite_int4_weights import INT4_OPERATORS
 from converters.schemes.weight_quantizer import scale_axis
 
 RangeOf = Callable[[int], tuple[Any, Any]]
@@ -24,14 +25,20 @@ RangeOf = Callable[[int], tuple[Any, Any]]
 def rounded_weights(weights: Any, layer: Layer, bits: int) -> Any:
     """A layer's weights on the grid of their codes, symmetric.
 
-    Each output channel has a scale; FULLY_CONNECTED of 4 bits has one for all, as files with int4 weights do.
+    Each output channel has a scale; FULLY_CONNECTED of 4 bits has one for all, as files with int4 weights do, and the
+    layers that such files leave in int8 have 8 bits.
     """
-    limit = weight_limit(bits)
-    return fake_quantize(weights, weight_scale(weights, _axis(layer, bits), bits), 0.0, (-limit, limit))
+    limit = weight_limit(_bits_of(layer, bits))
+    return fake_quantize(weights, _scale(weights, layer, bits), 0.0, (-limit, limit))
 
 
-def _axis(layer: Layer, bits: int) -> int | None:
-    return scale_axis(layer, dense_per_channel=bits == 8)
+def _bits_of(layer: Layer, bits: int) -> int:
+    return bits if layer.operator.op in INT4_OPERATORS else 8
+
+
+def _scale(weights: Any, layer: Layer, bits: int) -> Any:
+    bits = _bits_of(layer, bits)
+    return weight_scale(weights, scale_axis(layer, dense_per_channel=bits == 8), bits)
 
 
 def rounding_hooks(
@@ -42,7 +49,7 @@ def rounding_hooks(
     Args:
         graph: its layers have constants of their own (`with_own_constants`).
         range_of: of every activation, tensors that share a scale alike (`shared_ranges`).
-        bits: of weights, 8 or 4; activations have 8, biases 32.
+        bits: of weights, 8 or 4 where the scheme has such; activations have 8, biases 32.
         constants: tensor index -> what the computation reads in its place.
     """
     import tensorflow as tf
@@ -57,7 +64,7 @@ def rounding_hooks(
         if index in biases_of:
             layer = biases_of[index]
             weights = given[layer.weights] if layer.weights in given else tf.constant(graph.constant(layer.weights))
-            scale = tf.reshape(weight_scale(weights, _axis(layer, bits), bits), [-1])
+            scale = tf.reshape(_scale(weights, layer, bits), [-1])
             return fake_quantize(value, scale * activation_scale(*range_of(layer.input))[0], 0.0, BIAS_CODES)
         if graph.tensors[index].type == "float32":
             ends = tf.reduce_min(value), tf.reduce_max(value)

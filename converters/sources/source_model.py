@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from converters.converter_output import silent_step
 from converters.float_graph.float_graph import FloatGraph
+from converters.float_graph.tensor_names import with_short_names
 from edge_cnn.core.errors import ModelError
 from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.host.tensorflow_import import import_tensorflow
@@ -78,7 +79,7 @@ class SourceModel:
         if self.float_tflite is not None:
             return FloatGraph(self.float_tflite)
         with silent_step(f"converting {self.name} to TFLite float32"):
-            return FloatGraph(bytes(_tflite_converter(self).convert()))
+            return with_short_names(FloatGraph(bytes(_tflite_converter(self).convert())))
 
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Model inputs (n, *input_shape) -> outputs (n, *output_shape)."""

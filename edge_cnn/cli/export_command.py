@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from converters.calibration.table import DEFAULT_METHOD, ESTIMATORS
 from edge_cnn.cli.console import PATH, Console, common_options, table
 from edge_cnn.cli.model_options import INPUT_RANGE
 from edge_cnn.cli.output_path import check_file
@@ -44,8 +45,8 @@ if TYPE_CHECKING:
 @click.option("--calibration-samples", type=click.IntRange(1), default=500, show_default=True)
 @click.option(
     "--calibration-method",
-    type=click.Choice(["min-max", "percentile", "mse", "entropy"]),
-    default="min-max",
+    type=click.Choice(list(ESTIMATORS)),
+    default=DEFAULT_METHOD,
     show_default=True,
     help="How samples set the ranges of int8 files.",
 )

@@ -30,7 +30,7 @@ def inputs() -> np.ndarray:
 def test_min_max_ranges_are_those_of_keras_own_layers(graph: FloatGraph, inputs: np.ndarray, tiny_keras: Any) -> None:
     import keras
 
-    ranges = ranges_of(graph, Calibration(inputs))
+    ranges = ranges_of(graph, Calibration(inputs, "min-max"))
     assert set(ranges) == set(graph.activations)
     assert ranges[graph.inputs[0]] == (float(inputs.min()), float(inputs.max()))
     # These are tensors of their own once BatchNorm is folded and ReLU is fused.
