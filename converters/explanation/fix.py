@@ -28,7 +28,7 @@ WORDS: dict[str, str] = {
     "outlier channel in weights": "give the weights a scale for each channel, or equalize the layers",
     "per-tensor weights": "give the weights a scale for each channel",
     "outlier channel in activations": "equalize the layers, or leave this one and its readers in float",
-    "range too wide": "calibrate without the outlier, or with --calibration-method percentile",
+    "range too wide": "calibrate without the outlier, or with another --calibration-method (percentile, mse)",
     "tied scores": "leave the last layers in float",
     "coarse codes": "leave this layer in float, or train with quantization",
 }

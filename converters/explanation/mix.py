@@ -67,7 +67,7 @@ class MixMaker:
 
     Args:
         graph: float32, BatchNorm folded.
-        calibration: samples; their own method is not looked at.
+        calibration: samples; their own method is that of plain int8.
         convert: quantizes.
     """
 
@@ -97,7 +97,10 @@ class MixMaker:
         return self._improved[key]
 
     def _calibrated(self, mix: Mix) -> Calibration:
-        return replace(self._calibration, method=mix.method)
+        if mix == Mix(self._calibration.method, exclude=mix.exclude):
+            return self._calibration
+        # Ranges that came with it, from training, are those of plain int8 alone.
+        return replace(self._calibration, method=mix.method, ranges=None)
 
 
 def float_share(graph: FloatGraph, exclude: tuple[str, ...]) -> float:

@@ -38,7 +38,7 @@ class Fault(NamedTuple):
 
 def int8(graph: FloatGraph, inputs: Array, **options: Any) -> bytes:
     """Plain int8, ranges from `inputs`."""
-    return quantize_to_int8(graph, ranges_of(graph, Calibration(inputs.astype(np.float32))), **options)
+    return quantize_to_int8(graph, ranges_of(graph, Calibration(inputs.astype(np.float32), "min-max")), **options)
 
 
 def edited(data: bytes, layer: int, *, weights: Any = None, bias: Any = None) -> bytes:
@@ -78,7 +78,7 @@ def _skewed(
 
 def _range_of(layer: int, factor: float) -> Callable[..., tuple[FloatGraph, bytes]]:
     def make(graph: FloatGraph, inputs: Array) -> tuple[FloatGraph, bytes]:
-        ranges = ranges_of(graph, Calibration(inputs))
+        ranges = ranges_of(graph, Calibration(inputs, "min-max"))
         place = graph.layers[layer].output
         ranges[place] = (ranges[place][0] * factor, ranges[place][1] * factor)
         return graph, quantize_to_int8(graph, ranges)

@@ -36,7 +36,9 @@ def test_an_injected_fault_is_named_with_its_layer(name, depthwise_graph, digits
         assert worst.facts.name == graph.layers[fault.layer].name
 
 
-@pytest.mark.parametrize("mix", [Mix(), Mix(method="mse"), Mix(equalized=True), Mix(bias_corrected=True)], ids=str)
+@pytest.mark.parametrize(
+    "mix", [Mix(), Mix(method="mse"), Mix(method="min-max"), Mix(equalized=True), Mix(bias_corrected=True)], ids=str
+)
 def test_a_healthy_file_gets_no_cause_however_it_was_made(mix, depthwise_graph, digits):
     data = MixMaker(depthwise_graph, Calibration(digits.calibration)).make(mix)
     found = explained(depthwise_graph, data, digits, fix=True)
