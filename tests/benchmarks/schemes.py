@@ -206,7 +206,7 @@ def measure(arguments: list[str]) -> tuple[dict[tuple[str, str], dict[str, str]]
         if pair is None:
             continue
         source, inputs = pair
-        calibration = Calibration(inputs[:100])
+        calibration = Calibration(inputs[:100], "min-max")
         inputs = inputs[100 : 100 + SAMPLES]
         files = {key: recipe.convert(source, calibration) for key, recipe in RECIPES.items()}
         if number == 0:

@@ -24,7 +24,7 @@ def small() -> tuple[SourceModel, np.ndarray]:
 def make(small) -> Callable[..., Artifact]:
     """(format, scheme, in_float) -> the file."""
     source, inputs = small
-    calibration = Calibration(inputs[:100])
+    calibration = Calibration(inputs[:100], "min-max")
     made: dict[tuple, Artifact] = {}
 
     def make(format: str, scheme: str, in_float: tuple[str, ...] = ()) -> Artifact:
