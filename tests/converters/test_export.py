@@ -356,7 +356,7 @@ def test_the_audit_of_the_calibration_data_is_told_and_recorded(
 def test_another_method_gives_other_ranges(
     exported_tiny: Bundle, source: SourceModel, data: ExportData, preprocessing: Preprocessing
 ) -> None:
-    config = replace(CONFIG, targets=("rpi5",), schemes=("int8",), calibration_method="percentile")
+    config = replace(CONFIG, targets=("rpi5",), schemes=("int8",), calibration_method="min-max")
     other = export_bundle(source, data, config, preprocessing=preprocessing)
     assert other.artifact("model.tflite").data != exported_tiny.artifact("model.tflite").data
 
