@@ -76,6 +76,7 @@ class MixMaker:
         self._calibration = calibration
         self._convert = convert
         self._improved: dict[tuple[str, bool, bool], FloatGraph] = {}
+        self._ranges: dict[tuple[str, bool, bool], dict[int, tuple[float, float]]] = {}
 
     def make(self, mix: Mix) -> bytes:
         """The bytes of a file without metadata.
@@ -83,15 +84,23 @@ class MixMaker:
         Raises:
             ModelError: the quantizer refuses, or there is no operator of an excluded name.
         """
-        return self._convert(self._graph(mix), self._calibrated(mix), mix.exclude)
+        graph, calibration = self._graph(mix), self._calibrated(mix)
+        if mix.bias_corrected:
+            calibration = replace(calibration, ranges=self._ranges[self._key(mix)])
+        return self._convert(graph, calibration, mix.exclude)
+
+    def _key(self, mix: Mix) -> tuple[str, bool, bool]:
+        # Ranges matter to biases alone.
+        return (mix.method if mix.bias_corrected else "", mix.equalized, mix.bias_corrected)
 
     def _graph(self, mix: Mix) -> FloatGraph:
-        # Ranges matter to biases alone.
-        key = (mix.method if mix.bias_corrected else "", mix.equalized, mix.bias_corrected)
+        key = self._key(mix)
         if key not in self._improved:
             if mix.bias_corrected:
                 graph, calibration = self._graph(replace(mix, bias_corrected=False)), self._calibrated(mix)
-                self._improved[key] = correct_biases(graph, ranges_of(graph, calibration), calibration.inputs)
+                ranges = ranges_of(graph, calibration)
+                self._ranges[key] = ranges
+                self._improved[key] = correct_biases(graph, ranges, calibration.inputs)
             else:
                 self._improved[key] = equalize(self.graph).graph if mix.equalized else self.graph
         return self._improved[key]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converters import export
+from converters import artifact_making, export
 from converters.calibration.audit import CalibrationAudit
 from converters.export import (
     ExportConfig,
@@ -288,7 +288,8 @@ def test_a_drop_of_exactly_the_limit_is_allowed_and_one_sample_more_is_not(
 ) -> None:
     assert 985 / 1000 - 980 / 1000 > 0.005  # in floats
     shares = iter([985 / 1000])  # the float model's; then that of every file
-    monkeypatch.setattr(export, "_share_right", lambda *_: next(shares, right / 1000))
+    for module in (export, artifact_making):
+        monkeypatch.setattr(module, "share_right", lambda *_: next(shares, right / 1000))
     config = replace(CONFIG, targets=("rpi5",), schemes=("int8",), max_drop=0.005)
     if passes:
         bundle = export_bundle(source, data, config, preprocessing=preprocessing)
