@@ -3,106 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-import edge_cnn
-from converters.calibration import samples as calibrating
+from converters.artifact_making import ArtifactMaker, share_right
 from converters.calibration.audit import CalibrationAudit, audit_calibration
-from converters.calibration.samples import Calibration, choose_calibration
-from converters.calibration.table import DEFAULT_METHOD
-from converters.constraints.table import violations
-from converters.improvement.improver import Improvement, Improver
-from converters.metadata.onnx_metadata import add_onnx_metadata
-from converters.metadata.tflite_metadata import add_tflite_metadata
-from converters.preflight import check_preflight
-from converters.replay_recording import REPLAY_PER_CLASS, record_replay
+from converters.calibration.samples import choose_calibration
+from converters.explanation.exclusion import leaving_in_float
+from converters.export_config import ExportConfig, ExportData, Progress
+from converters.improvement.improver import Improver
+from converters.replay_recording import record_replay
 from converters.schemes.plan import PlannedArtifact, plan_artifacts
-from converters.schemes.tolerances import tolerances_of
 from converters.sources.class_order import in_model_order
 from converters.sources.source_model import SourceModel
 from converters.versions import installed_versions
-from edge_cnn.core.artifact import ONNX, Artifact
+from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.bundle import Bundle
-from edge_cnn.core.errors import AccuracyDropError, ConstraintError, DataError
-from edge_cnn.core.labelled_images import LabelledImages
+from edge_cnn.core.errors import DataError
 from edge_cnn.core.manifest import ArtifactEntry, Manifest
 from edge_cnn.core.preprocessing import Preprocessing, input_range
-from edge_cnn.device.model_input import to_model_input
-from edge_cnn.device.runtimes.table import open_runtime
-from edge_cnn.host import golden_recording
 from edge_cnn.host.golden_recording import record_golden
 from edge_cnn.host.training_input import model_inputs
-
-_BATCH = 256
-_ROUNDING = 1e-9
-"""A difference of two shares may miss its true value by less; one sample is more in any data that fits a memory."""
-
-
-@dataclass(frozen=True)
-class ExportConfig:
-    """What to export.
-
-    Attributes:
-        targets: TARGET names.
-        schemes: quantization schemes; each target's default one if empty.
-        seed: of the choice of calibration, golden and replay samples.
-        calibration_samples: how many training samples set the ranges.
-        calibration_method: how, a row of `converters.calibration.table.ESTIMATORS`.
-        golden_samples: how many test samples travel in the bundle.
-        replay_per_class: how many embeddings a class travel in the bundle.
-        max_drop: largest share of the test part that a quantized artifact may get wrong beyond the float model; None
-            for no limit.
-        improvement: what is done to the float model before it is quantized.
-        releases: runtimes beyond the targets' own that every file of their format must run on, as "litert==2.1.0".
-    """
-
-    targets: tuple[str, ...]
-    schemes: tuple[str, ...] = ()
-    seed: int = 0
-    calibration_samples: int = calibrating.DEFAULT_SAMPLES
-    calibration_method: str = DEFAULT_METHOD
-    golden_samples: int = golden_recording.DEFAULT_SAMPLES
-    replay_per_class: int = REPLAY_PER_CLASS
-    max_drop: float | None = None
-    improvement: Improvement = field(default_factory=Improvement)
-    releases: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class ExportData:
-    """What to calibrate and to measure with.
-
-    Attributes:
-        train: calibration and replay samples come from here only.
-        test: golden samples and accuracies come from here only.
-        provenance: name, source, licence and the like, JSON values.
-    """
-
-    train: LabelledImages
-    test: LabelledImages
-    provenance: dict[str, Any] = field(default_factory=dict[str, Any])
-
-    def fingerprints(self) -> dict[str, Any]:
-        """Sizes and SHA-256 of both parts, JSON values."""
-        return {
-            "train_samples": len(self.train),
-            "test_samples": len(self.test),
-            "train_fingerprint": self.train.fingerprint(),
-            "test_fingerprint": self.test.fingerprint(),
-        }
-
-
-@dataclass(frozen=True)
-class Progress:
-    """A step that begins: `done` of `total` lie behind it."""
-
-    done: int
-    total: int
-    step: str
 
 
 def choose_preprocessing(source: SourceModel, pixel_range: tuple[float, float] | None) -> tuple[Preprocessing, str]:
@@ -126,8 +48,12 @@ def step_count(config: ExportConfig) -> int:
     Raises:
         InputError: as `plan_artifacts`.
     """
-    planned = plan_artifacts(config.targets, config.schemes)
+    planned = _planned(config)
     return 3 * len(planned) + 2 + config.improvement.steps(planned)
+
+
+def _planned(config: ExportConfig) -> tuple[PlannedArtifact, ...]:
+    return leaving_in_float(plan_artifacts(config.targets, config.schemes), config.exclude)
 
 
 def export_bundle(
@@ -156,7 +82,7 @@ def export_bundle(
         ConstraintError: an artifact breaks a rule of its target, or no runtime there takes it.
         AccuracyDropError: a quantized artifact loses more than `config.max_drop`.
     """
-    planned = plan_artifacts(config.targets, config.schemes)
+    planned = _planned(config)
     config.improvement.check(planned)
     train = in_model_order(data.train, source.labels, source.classes)
     test = in_model_order(data.test, source.labels, source.classes)
@@ -179,7 +105,8 @@ def export_bundle(
         done += 1
 
     begin("measuring the float model")
-    float_accuracy = _share_right(source.predict(test_inputs), test.labels)
+    float_accuracy = share_right(source.predict(test_inputs), test.labels)
+    maker = ArtifactMaker(config, labels, preprocessing, train, test, float_accuracy)
     audit = None
     if any(plan.recipe.is_quantized for plan in planned):
         audit = audit_calibration(
@@ -196,17 +123,21 @@ def export_bundle(
     improver = Improver(source, calibration, train_inputs, train.labels, config.improvement, config.seed, begin)
     entries: list[ArtifactEntry] = []
     artifacts: list[Artifact] = []
+    searches: dict[str, Any] = {}
+
+    def tell(step: str) -> None:
+        if on_progress is not None:
+            on_progress(Progress(done - 1, total, step))
+
     for plan in planned:
         improved = improver.improve(plan)
         begin(f"converting {plan.name}")
-        artifact = _convert(plan, *improved, labels, preprocessing)
-        broken = [line for target in plan.targets for line in violations(artifact, target, plan.recipe.scheme)]
-        if broken:
-            raise ConstraintError(f"{'; '.join(dict.fromkeys(broken))}; choose another target or scheme")
-        check_preflight(artifact, plan.targets, config.releases)
+        artifact = maker.make(plan, *improved)
         begin(f"measuring {plan.name}")
-        entry = _entry(plan, artifact, test, preprocessing)
-        _check_drop(entry, plan, float_accuracy, config.max_drop)
+        entry = maker.entry(plan, artifact)
+        if maker.exceeds(entry, plan):
+            artifact, entry, search = maker.within_drop(plan, entry, *improved, tell)
+            searches[plan.name] = search.to_json()
         artifacts.append(artifact)
         entries.append(entry)
 
@@ -235,60 +166,7 @@ def export_bundle(
     }
     if improver.provenance:
         provenance["improvement"] = improver.provenance
+    if searches:
+        provenance["max_drop"] = {"bound": config.max_drop, "artifacts": searches}
     manifest = Manifest(labels, preprocessing, tuple(entries), float_accuracy, provenance)
     return Bundle(manifest, tuple(artifacts), golden, replay)
-
-
-def _convert(
-    plan: PlannedArtifact,
-    source: SourceModel,
-    calibration: Calibration,
-    labels: tuple[str, ...],
-    preprocessing: Preprocessing,
-) -> Artifact:
-    converted = plan.recipe.convert(source, calibration)
-    producer = f"edge_cnn {edge_cnn.__version__}"
-    if plan.recipe.format == ONNX:
-        content = add_onnx_metadata(converted, labels=labels, preprocessing=preprocessing, producer=producer)
-    else:
-        content = add_tflite_metadata(
-            converted, name=source.name, labels=labels, preprocessing=preprocessing, producer=producer
-        )
-    return Artifact(plan.name, plan.recipe.format, content)
-
-
-def _entry(plan: PlannedArtifact, artifact: Artifact, test: LabelledImages, prep: Preprocessing) -> ArtifactEntry:
-    runtime = open_runtime(artifact)
-    outputs = [
-        runtime.run([to_model_input(test.images[i : i + _BATCH], prep, runtime.inputs[0])])[0]
-        for i in range(0, len(test), _BATCH)
-    ]
-    return ArtifactEntry(
-        plan.name,
-        plan.recipe.format,
-        plan.recipe.scheme,
-        tuple(target.name for target in plan.targets),
-        artifact.sha256,
-        runtime.inputs[0],
-        runtime.outputs[0],
-        tolerances_of(plan.recipe, artifact),
-        _share_right(np.concatenate(outputs), test.labels),
-    )
-
-
-def _check_drop(entry: ArtifactEntry, plan: PlannedArtifact, float_accuracy: float, limit: float | None) -> None:
-    accuracy = entry.host_accuracy
-    if limit is None or accuracy is None or not plan.recipe.is_quantized:
-        return
-    if float_accuracy - accuracy <= limit + _ROUNDING:
-        return
-    raise AccuracyDropError(
-        f"{entry.name} ({entry.scheme}) gets {accuracy:.2%} of the test part right, "
-        f"the float model {float_accuracy:.2%}: "
-        f"a drop of {float_accuracy - accuracy:.2%}, allowed {limit:.2%}; "
-        "train longer, calibrate with more samples or raise --max-drop"
-    )
-
-
-def _share_right(outputs: NDArray[Any], labels: NDArray[np.int64]) -> float:
-    return float(np.mean(outputs.argmax(axis=1) == labels))

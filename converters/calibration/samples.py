@@ -33,8 +33,8 @@ class Calibration:
         labels: int64 (n,), None where they are not known.
         held_out: other inputs of the training part, which no range has seen, float32 (m, height, width, channels); None
             where there are none.
-        ranges: tensor index of the source's float graph -> (low, high), where training has set them; None where the
-            samples do.
+        ranges: tensor index of the source's float graph -> (low, high), where training or the correction of biases has
+            set them; None where the samples do.
     """
 
     inputs: NDArray[np.float32]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.converter_output import silent_step
 from converters.float_graph.float_graph import FloatGraph
 
 
@@ -26,11 +26,10 @@ def activations(
     """
     from ai_edge_litert.interpreter import Interpreter
 
-    with warnings.catch_warnings():
-        # It says that keeping all tensors takes memory, which is what this is for.
-        warnings.simplefilter("ignore", UserWarning)
+    # It says that keeping all tensors takes memory, which is what this is for, and which kernels it has.
+    with silent_step("opening the float .tflite"):
         interpreter = Interpreter(model_content=graph.data, experimental_preserve_all_tensors=True, num_threads=1)
-    interpreter.allocate_tensors()
+        interpreter.allocate_tensors()
     wanted = graph.activations if tensors is None else tuple(tensors)
     place = graph.inputs[0]
     for sample in inputs:

@@ -14,6 +14,10 @@ from converters.float_graph.packing import pack
 INPUT, OUTPUT = "input", "scores"
 """As the signature and our ONNX files call the ends."""
 
+_DIGITS = "0123456789"
+_PRODUCTS = frozenset({"convolution", "Conv2D", "depthwise", "separable_conv2d", "MatMul"})
+"""What TensorFlow calls the operators that have weights, before a number."""
+
 
 def with_short_names(graph: FloatGraph) -> FloatGraph:
     """The graph with "conv1", "conv1/weights", "conv1/bias", "add2", ...; the ends are "input" and "scores".
@@ -45,9 +49,12 @@ def with_short_names(graph: FloatGraph) -> FloatGraph:
 
 
 def short_name(joined: str) -> str:
-    """The layer of a tensor: the last of the joined names, without the model before it and the operator after it.
+    """The layer of a tensor: of the joined names the one of the product, without the model before it and the operator
+    after it; the last one where there is no product.
 
-    "net/relu1/Relu;net/conv1/convolution" is "conv1".
+    "net/relu1/Relu;net/norm1/batchnorm/mul_1;net/conv1/convolution;1" is "conv1".
     """
-    parts = joined.split(";")[-1].split("/")
-    return "/".join(parts[1:-1]) if len(parts) > 2 else joined.split(";")[-1]
+    pieces = [piece for piece in joined.split(";") if "/" in piece] or [joined]
+    products = [piece for piece in pieces if piece.rsplit("/", 1)[-1].rstrip(_DIGITS) in _PRODUCTS]
+    parts = (products or pieces)[-1].split("/")
+    return "/".join(parts[1:-1] if len(parts) > 2 else parts[:-1]) or joined

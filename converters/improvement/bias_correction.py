@@ -34,6 +34,9 @@ def correct_biases(
 ) -> FloatGraph:
     """The graph with biases that make the means of its quantized layers those of its float ones.
 
+    It is to be quantized with the same `ranges`: what its quantized layers give lies where that of `graph` lay, while
+    its own float activations are shifted.
+
     Args:
         graph: float32.
         ranges: of every activation.

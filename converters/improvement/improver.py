@@ -113,10 +113,12 @@ class Improver:
         graph, calibration = self._equalize(), self.calibration
         if bits and self.improvement.correct_bias:
             self.begin(f"correcting biases for {bits}-bit weights")
-            graph = correct_biases(graph, ranges_of(graph, calibration), calibration.inputs, bits=bits)
+            ranges = ranges_of(graph, calibration)
+            graph = correct_biases(graph, ranges, calibration.inputs, bits=bits)
+            calibration = replace(calibration, ranges=ranges)
             self.provenance.setdefault("corrected_biases", []).append(f"{bits}-bit weights")
         if bits and self.improvement.qat:
-            graph, calibration = self._train(graph, bits, self.improvement.qat)
+            graph, calibration = self._train(graph, calibration, bits, self.improvement.qat)
         return with_graph(self.source, graph), calibration
 
     def _equalize(self) -> FloatGraph:
@@ -132,7 +134,9 @@ class Improver:
             }
         return self._equalized
 
-    def _train(self, graph: FloatGraph, bits: int, config: QatConfig) -> tuple[FloatGraph, Calibration]:
+    def _train(
+        self, graph: FloatGraph, calibration: Calibration, bits: int, config: QatConfig
+    ) -> tuple[FloatGraph, Calibration]:
         config = replace(config, bits=bits, seed=self.seed)
         self.begin(f"training {bits}-bit weights, epoch 1 of {config.epochs}")
 
@@ -142,7 +146,7 @@ class Improver:
 
         result = train_quantized(
             graph,
-            ranges_of(graph, self.calibration),
+            ranges_of(graph, calibration),
             self.inputs,
             self.labels,
             config,

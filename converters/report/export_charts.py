@@ -14,24 +14,25 @@ _LEAST_SPAN = 1.0
 _COLOURS = {"tflite": FIRST, "onnx": SECOND}
 
 
-def trade_off(attempts: Sequence[Attempt], cost: Callable[[Attempt], float], label: str) -> str:
+def trade_off(attempts: Sequence[Attempt], cost: Callable[[Attempt], float | None], label: str) -> str:
     """Accuracy over a cost on a logarithmic axis, each file by its number from 1, the Pareto front as a line; SVG text.
 
     Args:
         attempts: the files.
-        cost: a positive figure of a file.
+        cost: a positive figure of a file; None leaves the file out.
         label: what the cost is, with its unit.
     """
-    costs = [cost(attempt) for attempt in attempts]
-    accuracies = [100 * attempt.accuracy for attempt in attempts]
+    shown = [(number, a, value) for number, a in enumerate(attempts, 1) if (value := cost(a)) is not None]
+    costs = [value for _, _, value in shown]
+    accuracies = [100 * attempt.accuracy for _, attempt, _ in shown]
     front = pareto_front(costs, accuracies)
     with drawing(WIDTH_INCHES, 3.2) as figure:
         from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
         axes = figure.subplots()
         axes.plot([costs[i] for i in front], [accuracies[i] for i in front], color=SOFT, drawstyle="steps-post", lw=1)
-        for number, (attempt, x, y) in enumerate(zip(attempts, costs, accuracies, strict=True), 1):
-            on_front = number - 1 in front
+        for place, ((number, attempt, x), y) in enumerate(zip(shown, accuracies, strict=True)):
+            on_front = place in front
             colour = _COLOURS[attempt.format]
             axes.scatter(x, y, s=190, color=colour if on_front else "white", edgecolor=colour, zorder=3)
             axes.annotate(

@@ -26,7 +26,7 @@ def export_page(bundle: Bundle, record: ExportRecord) -> str:
     manifest = bundle.manifest
     kept = [attempt for attempt in record.attempts if attempt.kept]
     smallest = min(kept, key=lambda attempt: attempt.size)
-    timed = all(attempt.latency_us is not None for attempt in record.attempts)
+    timed = all(attempt.latency_us is not None for attempt in kept)
     cards = [
         {"value": _percent(manifest.host_accuracy), "label": f"right: the float model, {record.test_samples} images"},
         {"value": _percent(smallest.accuracy), "label": f"right: {smallest.name}, the smallest file"},
@@ -43,7 +43,7 @@ def export_page(bundle: Bundle, record: ExportRecord) -> str:
         f"{' ...' if len(manifest.labels) > 12 else ''}.",
         cards=cards,
         by_size=trade_off(record.attempts, lambda attempt: attempt.size / 1000, "size (kB)"),
-        by_latency=trade_off(record.attempts, lambda attempt: attempt.latency_us or 0.0, "time of an image (µs)")
+        by_latency=trade_off(record.attempts, lambda attempt: attempt.latency_us, "time of an image (µs)")
         if timed
         else "",
         float_accuracy=_percent(manifest.host_accuracy),

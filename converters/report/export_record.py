@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from converters.report.attempt import Attempt
 from converters.report.host_latency import host_latencies_us
+from converters.report.layer_noise import layer_sqnr_db
+from converters.sources.source_model import SourceModel
+from edge_cnn.core.artifact import TFLITE
 from edge_cnn.core.bundle import Bundle
+from edge_cnn.core.errors import ModelError
+from edge_cnn.core.labelled_images import LabelledImages
+from edge_cnn.host.training_input import model_inputs
+
+LAYER_SAMPLES = 32
+"""Training samples that the layers are compared with: an SQNR of so many is steady within a tenth of a dB."""
+
+PLAIN = frozenset({"float32", "float16"})
+"""Schemes whose layers lose nothing to speak of."""
 
 
 @dataclass(frozen=True)
@@ -41,3 +55,49 @@ def attempts_of(bundle: Bundle) -> list[Attempt]:
             bundle.manifest.artifacts, bundle.artifacts, measured, strict=True
         )
     ]
+
+
+def record_of(source: SourceModel, bundle: Bundle, train: LabelledImages, test_samples: int) -> ExportRecord:
+    """Everything about a bundle that was just exported.
+
+    Args:
+        source: the float model.
+        bundle: what came of it.
+        train: samples to compare the layers with.
+        test_samples: how many samples the manifest's accuracies are of.
+    """
+    searches = (bundle.manifest.provenance.get("max_drop") or {}).get("artifacts", {})
+    tried = [attempt for name, search in searches.items() for attempt in _tried(bundle, name, search)]
+    return ExportRecord(
+        [*attempts_of(bundle), *tried],
+        test_samples,
+        _layers(source, bundle, train),
+        [f"{name}: {step}" for name, search in searches.items() for step in _steps(search)],
+    )
+
+
+def _tried(bundle: Bundle, name: str, search: dict[str, Any]) -> list[Attempt]:
+    """What the search tried and did not keep; its drops are of held-out training samples."""
+    entry = next(entry for entry in bundle.manifest.artifacts if entry.name == name)
+    accuracy = bundle.manifest.host_accuracy or 0.0
+    return [
+        Attempt(one["what"], entry.format, entry.scheme, one["bytes"], accuracy - one["drop"], kept=False)
+        for one in search["tries"]
+        if one["what"] != search["chosen"]["what"]
+    ]
+
+
+def _steps(search: dict[str, Any]) -> list[str]:
+    steps = [f"{one['what']}: drop {one['drop']:.2%}, {one['bytes']:,} bytes" for one in search["tries"]]
+    return [*steps, f"chosen: {search['chosen']['what']}"]
+
+
+def _layers(source: SourceModel, bundle: Bundle, train: LabelledImages) -> dict[str, dict[str, float]]:
+    """SQNR by layer of each quantized `.tflite` whose layers are those of the float model."""
+    inputs = model_inputs(train.images[:LAYER_SAMPLES], bundle.manifest.preprocessing)
+    found: dict[str, dict[str, float]] = {}
+    for entry, artifact in zip(bundle.manifest.artifacts, bundle.artifacts, strict=True):
+        if entry.format == TFLITE and entry.scheme not in PLAIN:
+            with contextlib.suppress(ModelError):
+                found[entry.name] = layer_sqnr_db(source.float_graph, artifact.data, inputs)
+    return found

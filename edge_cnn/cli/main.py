@@ -27,6 +27,7 @@ COMMANDS = {
     "status": "show the model slot: versions, which one is active, why it last returned",
     "rollback": "make an earlier version of the model slot active",
     "devices": "list the devices to verify and measure on, or make one ready",
+    "explain": "find which layer of a quantized model costs the accuracy, and the fix (host)",
     "verify": "compare host and device, and check the accuracy gate",
     "bench": "measure cold start, latency and memory",
 }

@@ -45,7 +45,6 @@ def main() -> None:
             made, ranges = graph, ranges_of(graph, calibration)
             if correct:
                 made = correct_biases(made, ranges, calibration.inputs, bits=bits)
-                ranges = ranges_of(made, calibration)
             if train_it:
                 result = train_quantized(made, ranges, inputs, None, QatConfig(EPOCHS, bits), teacher=graph)
                 made, ranges = result.graph, result.ranges

@@ -85,6 +85,30 @@ def test_json_is_one_document_that_agrees_with_the_bundle(
 
 
 @pytest.mark.slow  # converts
+def test_a_report_shows_every_file_and_the_path_of_the_search(
+    export: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.html"
+    assert export("--report", str(page), "--scheme", "int8", "--scheme", "float32", "--quiet") == 0
+    text = page.read_text()
+    bundle = read_bundle(tmp_path / "m.edgecnn")
+    assert all(f"<td>{entry.name}</td>" in text for entry in bundle.manifest.artifacts)
+    assert 'aria-label="Signal to quantization noise by layer"' in text
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("report", "said"), [("page.txt", "give a name ending with .html"), ("none/page.html", "there is no folder")]
+)
+def test_a_report_that_cannot_be_written_is_told_before_any_work(
+    export: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], report: str, said: str
+) -> None:
+    assert export("--report", str(tmp_path / report)) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "m.edgecnn").exists()
+
+
+@pytest.mark.slow  # converts
 def test_remarks_on_the_calibration_data_are_notes(export: Any, capsys: pytest.CaptureFixture[str]) -> None:
     # The model was trained on pixels 0..1, and would see 0..1/255.
     assert export("--input-range", "0,0.00392", "--calibration-samples", "60") == 0
@@ -182,12 +206,14 @@ def test_the_same_model_as_onnx_or_tflite_gives_the_same_classifier(
 def test_a_drop_beyond_the_limit_is_status_1_and_keeps_the_old_file(
     export: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from converters import artifact_making
     from converters import export as export_module
 
-    real = export_module._share_right
+    real = export_module.share_right
     # Every file after the float model, which is measured first, seems to get nothing right.
     shares = iter([real])
-    monkeypatch.setattr(export_module, "_share_right", lambda *a: next(shares, lambda *_: 0.0)(*a))
+    for module in (export_module, artifact_making):
+        monkeypatch.setattr(module, "share_right", lambda *a: next(shares, lambda *_: 0.0)(*a))
     (tmp_path / "m.edgecnn").write_bytes(b"old")
     assert export("--max-drop", "0.01") == 1
     assert (tmp_path / "m.edgecnn").read_bytes() == b"old"
@@ -212,7 +238,7 @@ def test_bad_usage_is_one_line_and_needs_no_tensorflow(
 ) -> None:
     import converters.sources.load
 
-    monkeypatch.setattr(converters.sources.load, "load_source_model", lambda _: 1 / 0)
+    monkeypatch.setattr(converters.sources.load, "load_classifier", lambda _: 1 / 0)
     for arguments, options, message in (
         (["--target", "rpi6"], {}, "unknown target 'rpi6'; known: rpi-zero2, rpi3"),
         (["--scheme", "int4"], {}, "target 'rpi5' does not take scheme 'int4'; it takes int8, float32"),

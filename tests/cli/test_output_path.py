@@ -91,7 +91,7 @@ def test_names_that_cannot_be_are_refused(tmp_path):
 def test_commands_find_an_unwritable_place_before_they_work(unwritable, capsys, monkeypatch):
     for work in ("data_source.load_data", "datasets.load_dataset"):
         monkeypatch.setattr(f"edge_cnn.host.{work}", lambda *_a, **_k: 1 / 0)
-    monkeypatch.setattr("converters.sources.load.load_source_model", lambda _path: 1 / 0)
+    monkeypatch.setattr("converters.sources.load.load_classifier", lambda _path: 1 / 0)
     monkeypatch.setattr("edge_cnn.cli.verify_command.verify", lambda *_a, **_k: 1 / 0)
     for words in (
         ["train", "--data", "digits", "--arch", "lenet", "--out", str(unwritable / "o")],

@@ -23,7 +23,10 @@ def graph():
         ("net/relu1/Relu;net/conv1/convolution", "conv1"),
         ("net/block/conv1/BiasAdd", "block/conv1"),
         ("StatefulPartitionedCall:0", "StatefulPartitionedCall:0"),
-        ("a/b", "a/b"),
+        ("act/Relu;stem/BiasAdd;stem/Conv2D;stem/BiasAdd/bias1", "stem"),
+        ("net/relu/Relu6;net/norm/batchnorm/mul_1;net/depth/depthwise;1", "depth"),
+        ("net/relu1b_1/Relu;net/add1_1/Add", "add1_1"),
+        ("pool/Mean", "pool"),
         ("", ""),
     ],
 )

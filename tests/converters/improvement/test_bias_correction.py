@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -41,10 +43,11 @@ def shifts(data, graph, reference, inputs):
 
 @pytest.mark.parametrize(("bits", "quantize"), [(8, quantize_to_int8), (4, quantize_to_int4_weights)])
 def test_the_mean_shift_of_each_layer_falls_on_samples_not_seen(depthwise_graph, calibration, held_out, bits, quantize):
-    ranges = ranges_of(depthwise_graph, calibration)
+    # A percentile cuts off values of the output, which is no error of the mean before it and stays.
+    ranges = ranges_of(depthwise_graph, replace(calibration, method="min-max"))
     corrected = correct_biases(depthwise_graph, ranges, calibration.inputs, bits=bits)
     before = shifts(quantize(depthwise_graph, ranges), depthwise_graph, depthwise_graph, held_out)
-    after = shifts(quantize(corrected, ranges_of(corrected, calibration)), corrected, depthwise_graph, held_out)
+    after = shifts(quantize(corrected, ranges), corrected, depthwise_graph, held_out)
     means = {name: (before[name].mean(), after[name].mean()) for name in before}
     total = np.mean(list(means.values()), axis=0)
     assert total[1] < 0.5 * total[0], means

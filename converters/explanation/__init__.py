@@ -1,0 +1,1 @@
+"""Which layer of a quantized model costs the accuracy, why, and what gives it back."""
