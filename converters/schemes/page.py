@@ -65,7 +65,8 @@ specification of TFLite says what its sum is and what the sum is multiplied by, 
   2^(n+1), where the factor input scale x weight scale / output scale is below 2^-n and at least half of that. On
   ResNet-8 it is 0.0083 in `int8` (n = 6), which is one logit in 128, and 0.23 in `int4-weights`, whose codes are 18
   times coarser (n = 2), which is one in 8.
-- Of `int16x8` TFLite Micro and tflite-runtime 2.14 round once, but multiply by 16 bits of the factor instead of 31.
+- Of `int16x8` TFLite Micro and tflite-runtime 2.14 round once, but multiply by 16 bits of the factor instead of
+  31, as all do in convolutions.
 
 `tests/converters/schemes/test_kernel_rounding.py` holds each against integers of any size, to the bit: LiteRT's is the
 exact product rounded to the nearest, the others are not. A layer of its own is off by one step at most; steps add up
