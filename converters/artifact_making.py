@@ -14,6 +14,7 @@ from converters.calibration.samples import Calibration
 from converters.constraints.table import violations
 from converters.explanation.max_drop import DropSearch, Kept, keep_within, takes_mixes
 from converters.export_config import ExportConfig
+from converters.improvement.advice import what_helps
 from converters.metadata.onnx_metadata import add_onnx_metadata
 from converters.metadata.tflite_metadata import add_tflite_metadata
 from converters.preflight import check_preflight
@@ -27,10 +28,9 @@ from edge_cnn.core.manifest import ArtifactEntry
 from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.device.model_input import to_model_input
 from edge_cnn.device.runtimes.table import open_runtime
+from edge_cnn.verify.tolerance_check import SHARE_SLACK
 
 _BATCH = 256
-_ROUNDING = 1e-9
-"""A difference of two shares may miss its true value by less; one sample is more in any data that fits a memory."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class ArtifactMaker:
         accuracy, limit = entry.host_accuracy, self.config.max_drop
         if limit is None or accuracy is None or not plan.recipe.is_quantized:
             return False
-        return self.float_accuracy - accuracy > limit + _ROUNDING
+        return self.float_accuracy - accuracy > limit + SHARE_SLACK
 
     def within_drop(
         self,
@@ -144,15 +144,12 @@ class ArtifactMaker:
             )
             if search.kept is not None:
                 return (*made[search.kept.data], search)
-        tried = ""
-        if search is not None and search.tries:
-            where = "" if search.float_allowed else ", all without float layers, which the target does not take,"
-            tried = f"; the best of {len(search.tries)} ways{where} drops {search.best_drop:.2%}"
+        tried = "" if search is None else search.told()
         raise AccuracyDropError(
             f"{plain.name} ({plain.scheme}) gets {plain_accuracy:.2%} of the test part right, "
             f"the float model {self.float_accuracy:.2%}: "
             f"a drop of {self.float_accuracy - plain_accuracy:.2%}, allowed {bound:.2%}{tried}; "
-            "train longer, calibrate with more samples or raise --max-drop"
+            f"{what_helps(plan, self.config.improvement, searched=search is not None)}, or raise --max-drop"
         )
 
 

@@ -10,18 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.calibration.samples import Calibration
+from converters.calibration.usual_preprocessing import PROBE_SAMPLES, BetterWay, better_way
 from edge_cnn.core.preprocessing import Preprocessing, normalization_table
 
-_IMAGENET_MEAN = np.array([0.485, 0.456, 0.406])
-_IMAGENET_STD = np.array([0.229, 0.224, 0.225])
-"""Of pixels 0..1, red first: what torchvision's models are trained with."""
-
-_USUAL = {"0..255": (0.0, 255.0), "0..1": (0.0, 1.0), "-1..1": (-1.0, 1.0)}
-_TRIED = 200
 _BEYOND = 0.01
 _NARROW = 1 / 20
-_GAIN = 0.2
-"""How many more samples another scaling must get right: far more than chance gives on 20 samples or more."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +25,13 @@ class PreprocessingAudit:
         span: smallest and largest value of the calibration inputs.
         expected: what pixels 0 and 255 become by the preprocessing, over all channels.
         accuracy: share of the calibration samples that the float model gets right; None where labels are not known.
-        better: scaling that gets far more right, and its share; None if there is none.
+        better: a usual way that gets clearly more right; None if there is none.
     """
 
     span: tuple[float, float]
     expected: tuple[float, float]
     accuracy: float | None
-    better: tuple[str, float] | None
+    better: BetterWay | None
 
     @property
     def ratio(self) -> float:
@@ -57,10 +50,10 @@ class PreprocessingAudit:
                 f"{start:.4g}..{end:.4g}: {self.ratio:.3g} times as wide; check how the data was made, or --input-range"
             )
         if self.better is not None and self.accuracy is not None:
-            name, share = self.better
+            way, share = self.better.way, self.better.share
             found.append(
-                f"with pixels scaled to {name} the float model gets {share:.0%} of the calibration samples right, with "
-                f"{start:.4g}..{end:.4g} only {self.accuracy:.0%}: the preprocessing looks wrong; {_advice(name)}"
+                f"with pixels scaled to {way.name} the float model gets {share:.0%} of the calibration samples right, "
+                f"with {start:.4g}..{end:.4g} only {self.accuracy:.0%}: the preprocessing looks wrong; {way.advice}"
             )
         return found
 
@@ -70,7 +63,7 @@ class PreprocessingAudit:
             "expected": [float(f"{end:.6g}") for end in self.expected],
             "ratio": float(f"{self.ratio:.4g}"),
             "accuracy": self.accuracy,
-            "better": None if self.better is None else {"scaling": self.better[0], "accuracy": self.better[1]},
+            "better": None if self.better is None else {"scaling": self.better.way.name, "accuracy": self.better.share},
         }
 
 
@@ -92,38 +85,14 @@ def audit_preprocessing(
     span = (float(inputs.min()), float(inputs.max()))
     if predict is None or calibration.labels is None:
         return PreprocessingAudit(span, expected, None, None)
-    labels = calibration.labels[:_TRIED]
-    accuracy = _share_right(predict(inputs[:_TRIED]), labels)
-    # Back to pixels 0..1, a channel at a time as its mean and deviation say.
-    pixels = (inputs[:_TRIED].astype(np.float64) - table[0]) / (table[-1] - table[0])
-    shares = {
-        name: _share_right(predict(scaled.astype(np.float32)), labels)
-        for name, scaled in _scalings(pixels, np.asarray(preprocessing.mean), np.asarray(preprocessing.std))
-    }
-    name, share = max(shares.items(), key=lambda item: item[1], default=("", 0.0))
-    return PreprocessingAudit(span, expected, accuracy, (name, share) if share >= accuracy + _GAIN else None)
+    labels = calibration.labels[:PROBE_SAMPLES]
+    probes = inputs[:PROBE_SAMPLES].astype(np.float64)
+    # Back to pixels 0..255, as the mean and deviation of each channel say.
+    pixels = probes * np.asarray(preprocessing.std) + np.asarray(preprocessing.mean)
 
+    def answers(other: Preprocessing) -> NDArray[np.bool_]:
+        scaled = (pixels - np.asarray(other.mean)) / np.asarray(other.std)
+        return predict(scaled.astype(np.float32)).argmax(axis=1) == labels
 
-def _scalings(
-    pixels: NDArray[np.float64], mean: NDArray[np.float64], std: NDArray[np.float64]
-) -> list[tuple[str, NDArray[np.float64]]]:
-    """Other usual scalings of pixels 0..1 than the one with this mean and deviation of pixels 0..255."""
-    found = [
-        (name, low + pixels * (high - low))
-        for name, (low, high) in _USUAL.items()
-        if not (np.allclose(mean, -low * 255 / (high - low)) and np.allclose(std, 255 / (high - low)))
-    ]
-    if pixels.shape[-1] == 3 and not np.allclose(std, 255 * _IMAGENET_STD, rtol=0.05):
-        found.append(("ImageNet's mean and deviation", (pixels - _IMAGENET_MEAN) / _IMAGENET_STD))
-    return found
-
-
-def _advice(name: str) -> str:
-    if name in _USUAL:
-        low, high = _USUAL[name]
-        return f"try --input-range {low:g},{high:g}"
-    return "give the normalized images as floats, or a training.json that says so"
-
-
-def _share_right(outputs: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    return float(np.mean(outputs.argmax(axis=1) == labels))
+    right = predict(inputs[:PROBE_SAMPLES]).argmax(axis=1) == labels
+    return PreprocessingAudit(span, expected, float(np.mean(right)), better_way(preprocessing, right, answers))

@@ -40,6 +40,11 @@ def tflite_accuracy(data: bytes, samples: LabelledImages, preprocessing: Preproc
     return artifact_accuracy(Artifact("model.tflite", TFLITE, data), samples, preprocessing)
 
 
+def at_chance(accuracy: float, classes: int) -> bool:
+    """Whether a float model is hardly better than guessing, so that drops from it say nothing."""
+    return accuracy < 1.5 / classes
+
+
 def graph_scores(graph: FloatGraph, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
     """A float graph's output for model inputs (n, ...): float32 (n, classes).
 

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from converters.calibration.sample_audit import content_hashes
 from converters.calibration.samples import DEFAULT_SAMPLES as CALIBRATION_SAMPLES
 from converters.calibration.samples import MIN_SAMPLES, Calibration, choose_calibration
+from converters.calibration.usual_preprocessing import PROBE_SAMPLES, better_way, usual_ways
 from converters.explanation.accuracy import artifact_accuracy, graph_accuracy, graph_scores
 from converters.explanation.cause import ModelFacts
 from converters.explanation.causes import findings
@@ -23,12 +25,9 @@ from converters.sources.class_order import in_model_order
 from edge_cnn.core.errors import DataError
 from edge_cnn.core.labelled_images import LabelledImages, stratified_sample
 from edge_cnn.core.preprocessing import Preprocessing, input_range
-from edge_cnn.device.opening import KNOWN_RANGES
 from edge_cnn.host.training_input import model_inputs
 
 HELD_OUT_SAMPLES = 500
-_PROBE_SAMPLES = 200
-_CLEARLY_BETTER = 0.1
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def explain(
         train: what the fix calibrates and chooses with.
         test: what is measured on.
         config: sizes and bounds.
-        preprocessing: of the reference, see `choose_preprocessing`.
+        preprocessing: of the reference, see `reference_preprocessing`.
         on_step: told what begins.
 
     Raises:
@@ -168,7 +167,7 @@ def held_out_of(
     return train.select(np.array(left, np.int64))
 
 
-def choose_preprocessing(
+def reference_preprocessing(
     reference: Reference,
     quantized: Quantized,
     pixel_range: tuple[float, float] | None,
@@ -176,7 +175,7 @@ def choose_preprocessing(
 ) -> tuple[Preprocessing, str]:
     """The reference's preprocessing, and where it comes from.
 
-    Where nothing states it, the usual ranges are tried, and the one with which the reference is right most often is it.
+    Where nothing states it, it is the quantized file's, or pixels as they are, unless a usual one is clearly better.
 
     Args:
         reference: the float model.
@@ -189,18 +188,19 @@ def choose_preprocessing(
         return input_range(*pixel_range, shape), "the given input range"
     if reference.preprocessing is not None:
         return reference.preprocessing, "what is stated with the reference"
-    ways = [input_range(low, high, shape) for low, high in KNOWN_RANGES]
+    first, origin = usual_ways(shape)[0].preprocessing, "the default, for want of a statement"
     if quantized.preprocessing is not None and quantized.preprocessing.image_shape == shape:
-        ways.insert(0, quantized.preprocessing)
+        first, origin = quantized.preprocessing, "what is stated with the quantized file"
     if not samples.is_pixels:
-        return ways[0], "no matter, for the data are model inputs"
-    few = samples.select(stratified_sample(samples.labels, _PROBE_SAMPLES, np.random.default_rng(0)))
+        return first, "no matter, for the data are model inputs"
+    few = samples.select(stratified_sample(samples.labels, PROBE_SAMPLES, np.random.default_rng(0)))
     few = in_model_order(few, reference.labels, reference.classes)
-    right = [
-        float(np.mean(graph_scores(reference.graph, model_inputs(few.images, way)).argmax(axis=1) == few.labels))
-        for way in ways
-    ]
-    best = int(np.argmax(right))
-    if quantized.preprocessing is not None and right[best] - right[0] < _CLEARLY_BETTER:
-        return ways[0], "what is stated with the quantized file"
-    return ways[best], f"trial: with it the reference is right on {right[best]:.0%} of {len(few)} samples"
+
+    def answers(way: Preprocessing) -> NDArray[np.bool_]:
+        return graph_scores(reference.graph, model_inputs(few.images, way)).argmax(axis=1) == few.labels
+
+    better = better_way(first, answers(first), answers)
+    if better is None:
+        return first, origin
+    found = f"trial: with it the reference is right on {better.share:.0%} of {len(few)} samples"
+    return better.way.preprocessing, found

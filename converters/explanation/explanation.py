@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from converters.explanation.accuracy import at_chance
 from converters.explanation.cause import NOISE_FLOOR, Finding
 from converters.explanation.layer_facts import LayerFacts
 from converters.explanation.mix_search import Try
@@ -58,27 +59,36 @@ class ExplainedLayer:
         }
 
 
+Way = tuple[Try, float]
+"""A way to quantize the reference anew, and its drop on the test part."""
+
+
 @dataclass(frozen=True)
 class Fix:
     """What to do, with its effect on the test part.
 
     Attributes:
-        exclude: names of layers to leave in float32; empty where int8 alone does.
         drop_before: share of the test part that the quantized file loses against the reference.
         drop_after: the same of the reference quantized anew in the proposed way.
         chosen: the proposed way as it was measured on held-out samples; None where there is nothing to fix.
-        free: a way without layers in float, where one is as good, and its drop on the test part.
+        free: the best way without layers in float, where plain int8 made anew does not do.
+        floats: plain int8 with layers in float, where plain int8 made anew does not do.
         words: what to do, in sentences.
         tries: everything that was made and measured on the way.
     """
 
-    exclude: tuple[str, ...]
     drop_before: float
     drop_after: float
     chosen: Try | None
-    free: tuple[Try, float] | None
+    free: Way | None
+    floats: Way | None
     words: tuple[str, ...]
     tries: tuple[Try, ...]
+
+    @property
+    def exclude(self) -> tuple[str, ...]:
+        """Names of layers to leave in float32 if the reference is quantized in no other way; empty where int8 does."""
+        return self.floats[0].mix.exclude if self.floats is not None else ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -86,9 +96,8 @@ class Fix:
             "drop_before": round(self.drop_before, 6),
             "drop_after": round(self.drop_after, 6),
             "how": None if self.chosen is None else self.chosen.to_json(),
-            "without_float_layers": None
-            if self.free is None
-            else self.free[0].to_json() | {"drop_after": round(self.free[1], 6)},
+            "without_float_layers": _way_json(self.free),
+            "with_float_layers": _way_json(self.floats),
             "words": list(self.words),
             "tries": [tried.to_json() for tried in self.tries],
         }
@@ -124,7 +133,7 @@ class Explanation:
     @property
     def at_chance(self) -> bool:
         """Whether the reference is hardly better than guessing on the data, so that drops say nothing."""
-        return self.float_accuracy < 1.5 / self.classes
+        return at_chance(self.float_accuracy, self.classes)
 
     @property
     def faulty(self) -> tuple[ExplainedLayer, ...]:
@@ -148,6 +157,10 @@ class Explanation:
             "layers_by_name": self.by_name,
             "equalized": self.equalized,
         }
+
+
+def _way_json(way: Way | None) -> dict[str, Any] | None:
+    return None if way is None else way[0].to_json() | {"drop_after": round(way[1], 6)}
 
 
 def to_tell(faulty: Sequence[ExplainedLayer]) -> tuple[ExplainedLayer, ...]:

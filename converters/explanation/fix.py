@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from converters.calibration.samples import Calibration
 from converters.explanation.accuracy import graph_accuracy, tflite_accuracy
-from converters.explanation.explanation import ExplainedLayer, Fix, to_tell
+from converters.explanation.chance import SIGNIFICANCE, within_chance
+from converters.explanation.explanation import ExplainedLayer, Fix, Way, to_tell
 from converters.explanation.mix import Mix, MixMaker
 from converters.explanation.mix_search import MixSearch, Try
 from converters.explanation.reading import float_groups
@@ -14,6 +15,7 @@ from converters.float_graph.float_graph import FloatGraph
 from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.host.training_input import model_inputs
+from edge_cnn.verify.tolerance_check import SHARE_SLACK
 
 WORDS: dict[str, str] = {
     "wrong preprocessing": "feed and calibrate the file with the reference's preprocessing (--input-range LO,HI)",
@@ -48,14 +50,14 @@ def propose_fix(
     bound: float,
     on_try: Callable[[str], None] | None = None,
 ) -> Fix:
-    """Find a way back within the bound.
+    """Find a way back within the bound: without layers in float if one is within it, or within chance of it.
 
     Args:
         graph: the reference.
         layers: explained, worst first.
         calibration: training samples.
         held_out: other training samples, which choose among the ways.
-        test: what the effect is measured on; no choice sees it.
+        test: what the effect is measured on; a way that loses beyond chance on it is not taken.
         preprocessing: of the reference.
         drop_before: of the quantized file on `test`.
         float_accuracy: of the reference on `test`.
@@ -65,7 +67,7 @@ def propose_fix(
     faulty = [layer for layer in layers if layer.findings]
     words = tuple(dict.fromkeys(f"{layer.facts.short_name}: {WORDS[layer.cause]}" for layer in to_tell(faulty)))
     if not faulty and drop_before <= bound:
-        return Fix((), drop_before, drop_before, None, None, ("nothing is wrong",), ())
+        return Fix(drop_before, drop_before, None, None, None, ("nothing is wrong",), ())
     search = MixSearch(
         MixMaker(graph, calibration),
         lambda data: tflite_accuracy(data, held_out, preprocessing),
@@ -76,26 +78,35 @@ def propose_fix(
     def on_test(tried: Try) -> float:
         return float_accuracy - tflite_accuracy(search.data(tried.mix), test, preprocessing)
 
-    groups = float_groups(graph, [(layer.facts.name, layer.facts.op) for layer in layers])
+    def will_do(tried: Try, drop: float) -> bool:
+        return within_chance(tried.drop, len(held_out), bound) and within_chance(drop, len(test), bound)
+
+    def fix(way: Try, drop: float, said: str, free: Way | None = None, floats: Way | None = None) -> Fix:
+        remarks = (said, *_by_chance(way, len(held_out), bound))
+        return Fix(drop_before, drop, way, free, floats, (*words, *remarks), search.tries)
+
     plain = search.attempt(Mix())
     after = on_test(plain)
-    if after <= bound and plain.drop <= bound:
-        return Fix(
-            (), drop_before, after, plain, None, (*words, "made anew from the reference it is right"), search.tries
-        )
-    excluded = search.exclude(Mix(), bound, groups)
+    mended = any(finding.mended_anew for layer in to_tell(faulty) for finding in layer.findings)
+    if (mended or plain.drop <= bound + SHARE_SLACK) and will_do(plain, after):
+        return fix(plain, after, "made anew from the reference it is right")
     free = search.run(bound, None).chosen
-    free_drop = on_test(free)
+    free_drop = after if free == plain else on_test(free)
+    excluded = search.exclude(Mix(), bound, float_groups(graph, [(x.facts.name, x.facts.op) for x in layers]))
     excluded_drop = on_test(excluded)
-    alternative = (free, free_drop) if free.mix != plain.mix and free_drop < after else None
+    floats = (excluded, excluded_drop) if excluded.mix.exclude else None
+    if will_do(free, free_drop):
+        return fix(free, free_drop, free.mix.describe(), (free, free_drop), floats)
     if excluded_drop > bound and free_drop < excluded_drop:
-        return Fix((), drop_before, free_drop, free, alternative, (*words, free.mix.describe()), search.tries)
-    return Fix(
-        excluded.mix.exclude,
-        drop_before,
-        excluded_drop,
-        excluded,
-        alternative,
-        (*words, excluded.mix.describe()),
-        search.tries,
+        return fix(free, free_drop, free.mix.describe(), (free, free_drop))
+    return fix(excluded, excluded_drop, excluded.mix.describe(), (free, free_drop), floats)
+
+
+def _by_chance(way: Try, samples: int, bound: float) -> tuple[str, ...]:
+    """What to say of a way that is beyond the bound on the samples that chose it, and taken all the same."""
+    if way.drop <= bound + SHARE_SLACK or not within_chance(way.drop, samples, bound):
+        return ()
+    return (
+        f"its drop of {way.drop:.2%} on {samples} held-out samples is within chance of {bound:.2%} "
+        f"(one-sided binomial test at {SIGNIFICANCE:.0%})",
     )

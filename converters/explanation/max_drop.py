@@ -23,6 +23,7 @@ from edge_cnn.core.artifact import TFLITE, Artifact
 from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.host.training_input import model_inputs
+from edge_cnn.verify.tolerance_check import SHARE_SLACK
 
 MIXED = "int8-mixed"
 """The scheme of a file in which some layers stayed in float: its ends are float32 as well."""
@@ -59,13 +60,15 @@ class DropSearch:
         kept: None where nothing keeps the bound.
         tries: in order.
         held_out: how many training samples chose among them.
-        best_drop: the least drop on the test part that was seen.
+        tested: how many of them were good enough there to be measured on the test part as well.
+        best_drop: the least drop on the test part, of those and of plain int8.
         float_allowed: whether layers were allowed to stay in float.
     """
 
     kept: Kept | None
     tries: tuple[Try, ...]
     held_out: int
+    tested: int
     best_drop: float
     float_allowed: bool
 
@@ -78,13 +81,17 @@ class DropSearch:
             "chosen": None if self.kept is None else self.kept.chosen.to_json(),
         }
 
-    def sentences(self) -> list[str]:
-        """The path for a person."""
-        return [
-            f"{tried.mix.describe()}: drop {tried.drop:.2%}, {tried.size} bytes, "
-            f"{tried.float_share:.0%} of the multiplications in float"
-            for tried in self.tries
-        ]
+    def told(self) -> str:
+        """How near a search that found nothing came, and on which samples: the end of a sentence, or nothing."""
+        if not self.tries:
+            return ""
+        where = "" if self.float_allowed else ", all without float layers, which the target does not take,"
+        least = min(tried.drop for tried in self.tries)
+        measured = f"; on the test part the {self.tested} best of them drop {self.best_drop:.2%} or more"
+        return (
+            f"; the best of {len(self.tries)} ways{where} drops {least:.2%} on {self.held_out} training samples "
+            f"that did not calibrate{measured if self.tested else ''}"
+        )
 
 
 def takes_mixes(plan: PlannedArtifact) -> bool:
@@ -148,7 +155,7 @@ def keep_within(
     """
     calibration, held_out = _apart(train, preprocessing, calibration, seed)
     if len(held_out) < MIN_SAMPLES or len(calibration) < MIN_SAMPLES:
-        return DropSearch(None, (), 0, plain_drop, False)
+        return DropSearch(None, (), 0, 0, plain_drop, False)
     inputs, graph = model_inputs(held_out.images, preprocessing), source.float_graph
     search = MixSearch(
         MixMaker(graph, calibration, _converter(plan, source)),
@@ -160,7 +167,7 @@ def keep_within(
     float_allowed = plan.recipe.format == TFLITE and all(_FLOAT in target.schemes for target in plan.targets)
     plain = Mix(calibration.method)
     search.reject(plain)
-    best_drop = plain_drop
+    best_drop, tested = plain_drop, 0
 
     def damaging() -> Groups:
         model = QuantizedTflite(search.data(plain))
@@ -178,8 +185,8 @@ def keep_within(
             search.data(found.chosen.mix), MIXED if found.chosen.mix.exclude else plan.recipe.scheme, found.chosen
         )
         drop = drop_on_test(kept)
-        best_drop = min(best_drop, drop)
-        if drop <= bound + 1e-9:
-            return DropSearch(kept, search.tries, len(held_out), best_drop, float_allowed)
+        best_drop, tested = min(best_drop, drop), tested + 1
+        if drop <= bound + SHARE_SLACK:
+            return DropSearch(kept, search.tries, len(held_out), tested, best_drop, float_allowed)
         search.reject(found.chosen.mix)
-    return DropSearch(None, search.tries, len(held_out), best_drop, float_allowed)
+    return DropSearch(None, search.tries, len(held_out), tested, best_drop, float_allowed)

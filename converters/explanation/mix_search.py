@@ -12,13 +12,12 @@ from typing import Any
 
 from converters.calibration.table import ESTIMATORS
 from converters.explanation.mix import Measure, Mix, MixMaker, float_share
+from edge_cnn.verify.tolerance_check import SHARE_SLACK
 
 Groups = Sequence[tuple[str, ...]]
 """Names of layers that stay in float together."""
 
 MOST_GROUPS = 8
-_ROUNDING = 1e-9
-"""A difference of two shares may miss its true value by less; one sample is more in any data that fits a memory."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,12 @@ class Try:
             "drop": round(self.drop, 6),
             "float_share": round(self.float_share, 6),
         }
+
+
+def describe_try(tried: dict[str, Any]) -> str:
+    """A way that was tried, from its JSON, as a manifest has it: a sentence for a person."""
+    in_float = f", {tried['float_share']:.0%} of the multiplications in float" if tried["exclude"] else ""
+    return f"{tried['what']}: drop {tried['drop']:.2%}, {tried['bytes']:,} bytes{in_float}"
 
 
 @dataclass(frozen=True)
@@ -143,7 +148,7 @@ class MixSearch:
             excluded = tuple(dict.fromkeys((*best.mix.exclude, *group)))
             tried = self.attempt(replace(best.mix, exclude=excluded))
             # What gains nothing stays in int8.
-            gains = tried.drop < best.drop - _ROUNDING or best.mix in self._rejected
+            gains = tried.drop < best.drop - SHARE_SLACK or best.mix in self._rejected
             best = tried if gains else best
         if not self._fits(best, bound):
             return best
@@ -156,7 +161,7 @@ class MixSearch:
         return tried.mix in self._rejected, tried.drop
 
     def _fits(self, tried: Try, bound: float) -> bool:
-        return tried.drop <= bound + _ROUNDING and tried.mix not in self._rejected
+        return tried.drop <= bound + SHARE_SLACK and tried.mix not in self._rejected
 
     def _end(self, best: Try, bound: float) -> Search:
         return Search(self.tries, best, self._fits(best, bound))

@@ -17,7 +17,10 @@ _FULL_DB = 50.0
 """Signal to noise at which a bar is full; 8 bits reach no more."""
 
 _STYLE = """
-.wide { overflow-x: auto; } table.layers { border-collapse: collapse; font-size: .9rem; width: 100%; }
+.wide { overflow-x: auto; overflow-wrap: normal; }
+table.layers { border-collapse: collapse; font-size: .9rem; min-width: 100%; }
+.layers td.name { min-width: 11rem; max-width: 24rem; overflow-wrap: anywhere; } .layers td.words { min-width: 9rem; }
+.layers td.kind { white-space: nowrap; }
 .layers th, .layers td { text-align: left; padding: .25rem .5rem; border-bottom: 1px solid var(--line); }
 .layers td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .layers th.n { text-align: right; }
@@ -91,12 +94,12 @@ def _row(layer: ExplainedLayer) -> str:
     facts = layer.facts
     use = "-" if facts.range_use is None else f"{facts.range_use:.0%}"
     return (
-        f'<tr{" class=faulty" if layer.findings else ""}><td title="{escape(facts.name, quote=True)}">'
-        f"{escape(facts.short_name)}</td><td>{escape(facts.op)}</td>"
+        f'<tr{" class=faulty" if layer.findings else ""}><td class="name" title="{escape(facts.name, quote=True)}">'
+        f'{escape(facts.short_name)}</td><td class="kind">{escape(facts.op)}</td>'
         f'<td>{_meter(facts.sqnr_db / _FULL_DB, "")}</td><td class="n">{_db(facts.sqnr_db)}</td>'
         f'<td>{_meter(facts.damage.flips, " damage")}</td><td class="n">{facts.damage.flips:.1%}</td>'
         f'<td class="n">{facts.damage.drop:+.1%}</td><td class="n">{use}</td><td class="n">{facts.saturation:.2%}</td>'
-        f"<td>{escape(layer.cause)}</td></tr>"
+        f'<td class="words">{escape(layer.cause)}</td></tr>'
     )
 
 
@@ -135,7 +138,7 @@ def _strip(low: NDArray[np.float64], high: NDArray[np.float64], kind: str, capti
 def _fix(fix: Fix) -> str:
     words = "".join(f"<li>{escape(line)}</li>" for line in fix.words)
     rows = "".join(
-        f'<tr><td>{escape(tried.mix.describe())}</td><td class="n">{tried.drop:+.2%}</td>'
+        f'<tr><td class="name">{escape(tried.mix.describe())}</td><td class="n">{tried.drop:+.2%}</td>'
         f'<td class="n">{tried.size}</td><td class="n">{tried.float_share:.0%}</td></tr>'
         for tried in fix.tries
     )

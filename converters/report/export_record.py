@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from converters.explanation.mix_search import describe_try
 from converters.report.attempt import Attempt
 from converters.report.host_latency import host_latencies_us
 from converters.report.layer_noise import layer_sqnr_db
@@ -88,8 +89,7 @@ def _tried(bundle: Bundle, name: str, search: dict[str, Any]) -> list[Attempt]:
 
 
 def _steps(search: dict[str, Any]) -> list[str]:
-    steps = [f"{one['what']}: drop {one['drop']:.2%}, {one['bytes']:,} bytes" for one in search["tries"]]
-    return [*steps, f"chosen: {search['chosen']['what']}"]
+    return [*map(describe_try, search["tries"]), f"chosen: {search['chosen']['what']}"]
 
 
 def _layers(source: SourceModel, bundle: Bundle, train: LabelledImages) -> dict[str, dict[str, float]]:

@@ -81,27 +81,34 @@ class Console:
             yield _plain_progress(label, total)
 
     @contextmanager
-    def steps(self, label: str) -> Generator[Callable[[int, int, str], None]]:
-        """Yield `on_step(done, total, step)`, for work that learns on the way how many steps it has."""
+    def steps(self, label: str) -> Generator[Callable[[int, int | None, str], None]]:
+        """Yield `on_step(done, total, step)`, for work that learns on the way how many steps it has.
+
+        A total of None is not known: lines count without it, and a bar always has a step left.
+        """
         if self.quiet:
             yield _no_step
         elif sys.stderr.isatty():
             with click.progressbar(length=1, label=label, file=sys.stderr, item_show_func=_remark) as bar:
 
-                def draw(done: int, total: int, step: str) -> None:
-                    bar.length = total
+                def draw(done: int, total: int | None, step: str) -> None:
+                    bar.length = done + 2 if total is None else total
                     bar.update(done - bar.pos, step)  # pyright: ignore[reportArgumentType]  # as in `progress`
 
                 yield draw
         else:
-            yield lambda done, total, step: click.echo(f"{label} {done + 1}/{total}: {step}", err=True)
+            yield lambda done, total, step: click.echo(f"{label} {_count(done + 1, total)}: {step}", err=True)
 
 
 def _no_progress(done: int, remark: str = "") -> None:
     del done, remark
 
 
-def _no_step(done: int, total: int, step: str) -> None:
+def _count(step: int, total: int | None) -> str:
+    return str(step) if total is None else f"{step}/{total}"
+
+
+def _no_step(done: int, total: int | None, step: str) -> None:
     del done, total, step
 
 

@@ -13,7 +13,7 @@ from edge_cnn.cli.model_options import INPUT_RANGE
 from edge_cnn.cli.output_path import check_apart, check_file
 
 if TYPE_CHECKING:
-    from converters.explanation.explanation import ExplainedLayer, Explanation
+    from converters.explanation.explanation import ExplainedLayer, Explanation, Fix
 
 
 @click.command()
@@ -66,7 +66,7 @@ def command(
 
     # After the models, whose loading says in one line if TensorFlow and what comes with it are not installed.
     from converters.explanation.correspondence import correspond
-    from converters.explanation.explain import ExplainConfig, choose_preprocessing, explain
+    from converters.explanation.explain import ExplainConfig, explain, reference_preprocessing
     from edge_cnn.host.data_source import load_data
 
     correspond(float_model.graph, quantized.model)  # Before the data, which may take long to read.
@@ -77,7 +77,7 @@ def command(
         console.note(f"skipped: {reason}")
 
     dataset = load_data(data, float_model.image_shape, float_model.labels, on_skip)
-    preprocessing, origin = choose_preprocessing(float_model, quantized, input_range, dataset.test)
+    preprocessing, origin = reference_preprocessing(float_model, quantized, input_range, dataset.test)
     console.note(f"{reference.name}; input {preprocessing.describe()} (from {origin})")
     config = ExplainConfig(console.seed, samples, bound=max_drop, fix=not no_fix)
     steps = itertools.count()
@@ -85,7 +85,7 @@ def command(
 
         def on_step(step: str) -> None:
             done = next(steps)
-            draw(done, max(done + 1, 2 if no_fix else 4), step)  # How many ways are tried is learned on the way.
+            draw(done, 2 if no_fix else None, step)  # How many ways are tried is learned on the way.
 
         found = explain(
             float_model,
@@ -106,7 +106,7 @@ def command(
         from edge_cnn.core.atomic_file import write_atomically
 
         page = explanation_html(found, quantized.artifact.name, reference.name)
-        write_atomically(report, page.encode())
+        write_atomically(report, page.encode(errors="backslashreplace"))
         console.note(f"report: {report}")
     console.result(found.to_json() | {"preprocessing": preprocessing.to_json(), "skipped": skipped}, _summary(found))
     return 0
@@ -127,20 +127,30 @@ def _summary(found: Explanation) -> str:
         lines += [f"{layer.facts.short_name}: {f.name}: {f.sentence.lower()}: {f.evidence}" for f in layer.findings[:1]]
     if found.fix is not None:
         lines += ["", *(f"fix: {words}" for words in found.fix.words)]
-        if found.fix.exclude:
-            options = " ".join(f"--exclude '{name.split(';')[0]}'" for name in found.fix.exclude)
-            lines.append(f"fix: edge-cnn export {options} ...")
-        lines.append(f"drop {found.fix.drop_before:.2%} before, {found.fix.drop_after:.2%} after")
-        if found.fix.free is not None:
-            tried, drop = found.fix.free
-            lines.append(f"without float layers: {tried.mix.describe()}, drop {drop:.2%}")
+        lines += _ways(found.fix)
     return "\n".join(lines)
+
+
+def _ways(fix: Fix) -> list[str]:
+    """The fix's effect, and the other way to it, with layers in float or without."""
+    lines = [f"drop {fix.drop_before:.2%} before, {fix.drop_after:.2%} after"]
+    if fix.floats is not None:
+        tried, drop = fix.floats
+        options = " ".join(f"--exclude '{name.split(';')[0]}'" for name in tried.mix.exclude)
+        if tried == fix.chosen:
+            lines.insert(0, f"fix: edge-cnn export {options} ...")
+        else:
+            lines.append(f"with float layers: edge-cnn export {options} ..., drop {drop:.2%}")
+    if fix.free is not None and fix.free[0] != fix.chosen:
+        tried, drop = fix.free
+        lines.append(f"without float layers: {tried.mix.describe()}, drop {drop:.2%}")
+    return lines
 
 
 def _row(layer: ExplainedLayer) -> list[str]:
     facts = layer.facts
     return [
-        facts.short_name[-40:],
+        facts.short_name,
         facts.op,
         f"{facts.sqnr_db:.1f}",
         f"{facts.alone.sqnr_db:.1f}",

@@ -103,6 +103,7 @@ def command(
     source = load_classifier(model)
 
     # After the model, whose loading says in one line if TensorFlow and what comes with it are not installed.
+    from converters.explanation.accuracy import at_chance
     from converters.export import ExportConfig, ExportData, choose_preprocessing, export_bundle, step_count
     from edge_cnn.host.data_source import load_data
     from edge_cnn.host.datasets import DATASETS
@@ -148,6 +149,11 @@ def command(
             preprocessing=preprocessing,
             on_progress=on_progress,
             on_audit=on_audit,
+        )
+    if at_chance(bundle.manifest.host_accuracy or 0.0, len(bundle.manifest.labels)):
+        console.note(
+            f"the float model itself gets {bundle.manifest.host_accuracy:.2%} right, as guessing does: "
+            "check DATA, the order of its classes and --input-range"
         )
     with console.steps("compiling") if to_compile else nullcontext(lambda *_: None) as on_step:
         written = write_export(bundle, out, compile_config, on_step)

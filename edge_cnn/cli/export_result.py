@@ -95,11 +95,13 @@ def export_summary(written: WrittenExport, out: Path, test_samples: int, release
 
 def _search_lines(bundle: Bundle) -> list[str]:
     """How the bound on the drop was kept, where plain int8 did not keep it."""
+    from converters.explanation.mix_search import describe_try
+
     lines: list[str] = []
     for name, search in (bundle.manifest.provenance.get("max_drop") or {}).get("artifacts", {}).items():
         samples = search["held_out"]["samples"]
         lines += ["", f"tried for {name}, on {samples} training samples that did not calibrate"]
-        lines += [f"  {t['what']}: drop {t['drop']:.2%}, {t['bytes']} bytes" for t in search["tries"]]
+        lines += [f"  {describe_try(tried)}" for tried in search["tries"]]
         lines.append(f"chosen: {search['chosen']['what']}")
     return lines
 
