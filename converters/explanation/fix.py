@@ -90,8 +90,12 @@ def propose_fix(
     mended = any(finding.mended_anew for layer in to_tell(faulty) for finding in layer.findings)
     if (mended or plain.drop <= bound + SHARE_SLACK) and will_do(plain, after):
         return fix(plain, after, "made anew from the reference it is right")
+    if not within_chance(after, len(test), bound):
+        search.reject(plain.mix)  # However well it does on the held-out samples.
     free = search.run(bound, None).chosen
     free_drop = after if free == plain else on_test(free)
+    if not will_do(free, free_drop) and after <= free_drop:
+        free, free_drop = plain, after
     excluded = search.exclude(Mix(), bound, float_groups(graph, [(x.facts.name, x.facts.op) for x in layers]))
     excluded_drop = on_test(excluded)
     floats = (excluded, excluded_drop) if excluded.mix.exclude else None

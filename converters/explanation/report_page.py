@@ -95,7 +95,7 @@ def _row(layer: ExplainedLayer) -> str:
     use = "-" if facts.range_use is None else f"{facts.range_use:.0%}"
     return (
         f'<tr{" class=faulty" if layer.findings else ""}><td class="name" title="{escape(facts.name, quote=True)}">'
-        f'{escape(facts.short_name)}</td><td class="kind">{escape(facts.op)}</td>'
+        f'{_breakable(facts.short_name)}</td><td class="kind">{escape(facts.op)}</td>'
         f'<td>{_meter(facts.sqnr_db / _FULL_DB, "")}</td><td class="n">{_db(facts.sqnr_db)}</td>'
         f'<td>{_meter(facts.damage.flips, " damage")}</td><td class="n">{facts.damage.flips:.1%}</td>'
         f'<td class="n">{facts.damage.drop:+.1%}</td><td class="n">{use}</td><td class="n">{facts.saturation:.2%}</td>'
@@ -152,6 +152,11 @@ def _fix(fix: Fix) -> str:
         f"<ul>{words}</ul><p>Drop <b>{fix.drop_before:.2%}</b> before, <b>{fix.drop_after:.2%}</b> after, "
         f"on the test part.</p>{table}"
     )
+
+
+def _breakable(name: str) -> str:
+    """A name of parts with slashes between, which a narrow column breaks there first."""
+    return escape(name).replace("/", "/<wbr>")
 
 
 def _meter(share: float, kind: str) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,62 @@ def test_files_of_both_formats_are_explained_by_references_of_both(
     assert "<!doctype html>" in html
     assert "noise floor" in html
     assert not re.search(r"(src|href)=\"http", html)
+
+
+def test_a_page_with_a_lone_surrogate_is_written(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from converters.explanation import report_page
+
+    monkeypatch.setattr(report_page, "explanation_html", lambda *_: "layer \ud800")
+    page = tmp_path / "page.html"
+    more = ("--no-fix", "--samples", "60", "--report", str(page))
+    assert explain(files / "model.tflite", files / "float.tflite", files, *more) == 0
+    assert page.read_bytes() == b"layer \\ud800"
+    err = capsys.readouterr().err
+    assert re.findall(r"explain (\d/\d)", err) == ["1/2", "2/2"]
+
+
+def test_names_are_whole_in_the_table_and_steps_of_unknown_number_are_counted_alone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from types import SimpleNamespace as Namespace
+
+    from edge_cnn.cli.console import Console
+    from edge_cnn.cli.explain_command import _row
+
+    name = "network/" + "block/" * 20 + "conv"
+    damage = Namespace(flips=0.0, drop=0.0)
+    facts: Any = Namespace(short_name=name, op="CONV_2D", sqnr_db=30.0, alone=Namespace(sqnr_db=40.0), damage=damage)
+    assert _row(Namespace(facts=facts, cause="none"))[0] == name  # type: ignore[arg-type]  # what a row is made of
+    with Console(json=False, quiet=False, seed=0).steps("explain") as draw:
+        for done in range(5):
+            draw(done, None, "trying")
+    assert re.findall(r"explain (.*): trying", capsys.readouterr().err) == list("12345")
+
+
+def test_a_phone_scrolls_the_table_and_breaks_no_word_in_letters(files: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    more = ("--no-fix", "--quiet", "--samples", "60", "--report", str(page))
+    assert explain(files / "model.tflite", files / "float.tflite", files, *more) == 0
+    html = page.read_text()
+    assert re.search(r"\.wide { overflow-x: auto; overflow-wrap: normal; }", html)
+    assert re.search(r"td\.name { min-width: 11rem;", html)
+    assert html.count('<td class="kind">') == html.count('<td class="name" title=')
+
+
+def test_the_reference_is_taken_at_0_to_255_unless_a_usual_range_is_clearly_better(files: Path) -> None:
+    from converters.explanation.explain import reference_preprocessing
+    from converters.explanation.models import Reference, read_quantized, read_reference
+    from edge_cnn.host.data_source import load_data
+
+    stated = read_reference(files / "float.tflite")
+    quantized = read_quantized(files / "model.tflite", None)
+    bare = Reference(stated.name, stated.graph, None, None)
+    samples = load_data(str(files / "digits.npz"), bare.image_shape, None, lambda *_: None).test
+    found, origin = reference_preprocessing(bare, replace(quantized, preprocessing=None), None, samples)
+    assert found.describe().endswith("0..255 -> 0..1")
+    assert origin.startswith("trial")
 
 
 def test_what_cannot_be_explained_is_said_in_one_line(

@@ -85,6 +85,19 @@ def test_json_is_one_document_that_agrees_with_the_bundle(
 
 
 @pytest.mark.slow  # converts
+def test_a_float_model_that_guesses_is_told(
+    export: Any,
+    digits_split: tuple[LabelledImages, LabelledImages],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    test = digits_split[1]
+    np.savez(tmp_path / "shifted.npz", x=test.images[:300], y=(test.labels[:300] + 1) % 10)
+    assert export("--scheme", "float32", data=str(tmp_path / "shifted.npz")) == 0
+    assert re.search(r"the float model itself gets \d\.\d\d% right, as guessing does", capsys.readouterr().err)
+
+
+@pytest.mark.slow  # converts
 def test_a_report_shows_every_file_and_the_path_of_the_search(
     export: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -190,10 +190,40 @@ def test_a_scaling_that_the_model_answers_far_better_to_is_told(trained_on: floa
     images = blots(150)
     labels = images.mean(axis=(1, 2)).argmax(axis=1)
     found = audit(Calibration(normalize(images, wrong), labels=labels), wrong, predict=predict)
-    assert found.preprocessing.better == (scaling, 1.0)
+    assert found.preprocessing.better is not None
+    assert (found.preprocessing.better.way.name, found.preprocessing.better.share) == (scaling, 1.0)
     assert f"the preprocessing looks wrong; try --input-range {advice}" in found.remarks[0]
     right = input_range(0, trained_on, (16, 16, 3))
     assert audit(Calibration(normalize(images, right), labels=labels), right, predict=predict).remarks == ()
+
+
+def right_at(right: dict[float, int], labels: np.ndarray) -> Any:
+    """A model that gets the first n samples right by the largest value of its inputs; 0 of other scales."""
+
+    def predict(inputs: np.ndarray) -> np.ndarray:
+        count = next((n for high, n in right.items() if 0.5 * high < inputs.max() <= high and inputs.min() >= 0), 0)
+        answers = np.where(np.arange(len(inputs)) < count, labels[: len(inputs)], (labels[: len(inputs)] + 1) % 3)
+        return np.eye(3)[answers]
+
+    return predict
+
+
+@pytest.mark.parametrize(("gain", "told"), [(15, True), (14, False)])
+def test_a_usual_scaling_is_told_from_a_gain_of_a_tenth_on(gain: int, told: bool) -> None:
+    labels = np.arange(150) % 3
+    predict = right_at({255.0: 120, 1.0: 120 + gain}, labels)
+    at_hand = input_range(0, 255, (16, 16, 3))
+    found = audit(Calibration(normalize(blots(150), at_hand), labels=labels), at_hand, predict=predict)
+    assert any("float model gets 90%" in r and "try --input-range 0,1" in r for r in found.remarks) == told
+
+
+def test_a_gain_that_chance_explains_is_not_told() -> None:
+    labels = np.arange(20) % 3
+    at_hand = input_range(0, 255, (16, 16, 3))
+    calibration = Calibration(normalize(blots(20), at_hand), labels=labels)
+    # Three samples won and none lost: p = 0.25 by McNemar's test.
+    assert audit(calibration, at_hand, predict=right_at({255.0: 14, 1.0: 17}, labels)).preprocessing.better is None
+    assert audit(calibration, at_hand, predict=right_at({255.0: 11, 1.0: 17}, labels)).preprocessing.better is not None
 
 
 def test_json_is_plain_and_the_same_each_time(graph: FloatGraph) -> None:
