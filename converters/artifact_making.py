@@ -149,7 +149,7 @@ class ArtifactMaker:
             f"{plain.name} ({plain.scheme}) gets {plain_accuracy:.2%} of the test part right, "
             f"the float model {self.float_accuracy:.2%}: "
             f"a drop of {self.float_accuracy - plain_accuracy:.2%}, allowed {bound:.2%}{tried}; "
-            f"{what_helps(plan, self.config.improvement, searched=search is not None)}, or raise --max-drop"
+            f"{what_helps(plan, self.config.improvement, searched=bool(tried))}, or raise --max-drop"
         )
 
 

@@ -107,7 +107,7 @@ def test_a_phone_scrolls_the_table_and_breaks_no_word_in_letters(files: Path, tm
     assert html.count('<td class="kind">') == html.count('<td class="name" title=')
 
 
-def test_the_reference_is_taken_at_0_to_255_unless_a_usual_range_is_clearly_better(files: Path) -> None:
+def test_what_the_file_states_goes_before_a_trial_unless_a_usual_range_is_clearly_better(files: Path) -> None:
     from converters.explanation.explain import reference_preprocessing
     from converters.explanation.models import Reference, read_quantized, read_reference
     from edge_cnn.host.data_source import load_data
@@ -119,6 +119,10 @@ def test_the_reference_is_taken_at_0_to_255_unless_a_usual_range_is_clearly_bett
     found, origin = reference_preprocessing(bare, replace(quantized, preprocessing=None), None, samples)
     assert found.describe().endswith("0..255 -> 0..1")
     assert origin.startswith("trial")
+    assert reference_preprocessing(bare, quantized, None, samples) == (
+        quantized.preprocessing,
+        "what is stated with the quantized file",
+    )
 
 
 def test_what_cannot_be_explained_is_said_in_one_line(

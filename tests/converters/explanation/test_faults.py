@@ -68,6 +68,7 @@ def test_the_fix_gives_a_skewed_net_its_accuracy_back(depthwise_graph, digits):
     assert share_right(graph.data, images, labels) - share_right(mended, images, labels) <= 0.01
     assert fix.free is not None
     assert fix.free[0].mix.equalized
+    assert fix.chosen == fix.free[0]  # It goes before layers in float.
     assert fix.free[1] <= 0.01
 
 
