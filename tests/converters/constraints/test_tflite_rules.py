@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from converters.calibration.samples import Calibration
 from converters.compilers.vela import Vela
 from converters.constraints.memory_rules import least_activation_bytes
 from converters.constraints.table import constraints_of, violations
+from converters.schemes.tflite_int8 import convert_to_tflite_int8
+from converters.sources.source_model import SourceModel
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.bundle import Bundle
 from edge_cnn.core.errors import CompilerMissingError
@@ -152,36 +155,33 @@ def test_far_strides_are_fine_without_padding(artifacts: dict[str, Artifact]) ->
 
 
 def window_file(kind: str, image: tuple[int, int], size: int, strides: tuple[int, int], padding: str) -> Artifact:
-    """A network of one int8 layer, as TensorFlow's converter makes it."""
+    """A network of one int8 operator."""
     import tensorflow as tf
 
-    entry = tf.keras.Input((*image, 8), batch_size=1)
-    settings = {"strides": strides, "padding": padding}
-    layer = {
-        "CONV_2D": lambda: tf.keras.layers.Conv2D(8, size, **settings),
-        "AVERAGE_POOL_2D": lambda: tf.keras.layers.AveragePooling2D(size, **settings),
-        "MAX_POOL_2D": lambda: tf.keras.layers.MaxPooling2D(size, **settings),
-    }[kind]()
-    converter = tf.lite.TFLiteConverter.from_keras_model(tf.keras.Model(entry, layer(entry)))
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    samples = np.random.default_rng(0).normal(size=(4, 1, *image, 8)).astype(np.float32)
-    converter.representative_dataset = lambda: ([sample] for sample in samples)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = converter.inference_output_type = tf.int8
-    return Artifact("model.tflite", "tflite", bytes(converter.convert()))
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(size, size, 8, 8)).astype(np.float32)
+    compute = {
+        "CONV_2D": lambda x: tf.nn.conv2d(x, weights, strides, padding),
+        "AVERAGE_POOL_2D": lambda x: tf.nn.avg_pool2d(x, size, strides, padding),
+        "MAX_POOL_2D": lambda x: tf.nn.max_pool2d(x, size, strides, padding),
+    }[kind]
+    function = tf.function(compute, input_signature=[tf.TensorSpec((None, *image, 8), name="input")])
+    inputs = rng.normal(size=(10, *image, 8)).astype(np.float32)
+    source = SourceModel("one", function, (*image, 8), function(inputs).shape[1:])
+    return Artifact("model.tflite", "tflite", convert_to_tflite_int8(source, Calibration(inputs)))
 
 
 WINDOWS = [
-    ("AVERAGE_POOL_2D", (16, 16), 16, (16, 16), "valid", True),
-    ("AVERAGE_POOL_2D", (16, 16), 3, (5, 5), "valid", True),
-    ("AVERAGE_POOL_2D", (16, 16), 3, (5, 5), "same", False),
-    ("AVERAGE_POOL_2D", (16, 16), 8, (8, 8), "same", True),  # which adds nothing
-    ("AVERAGE_POOL_2D", (7, 7), 8, (8, 8), "same", True),  # padded, to an output of 1 x 1
-    ("MAX_POOL_2D", (16, 16), 5, (4, 4), "same", False),
-    ("CONV_2D", (16, 16), 3, (4, 4), "same", True),
-    ("CONV_2D", (16, 16), 5, (4, 4), "same", False),
-    ("CONV_2D", (3, 16), 5, (4, 1), "same", True),  # the far stride is along an output of 1
-    ("CONV_2D", (16, 3), 5, (4, 1), "same", False),
+    ("AVERAGE_POOL_2D", (16, 16), 16, (16, 16), "VALID", True),
+    ("AVERAGE_POOL_2D", (16, 16), 3, (5, 5), "VALID", True),
+    ("AVERAGE_POOL_2D", (16, 16), 3, (5, 5), "SAME", False),
+    ("AVERAGE_POOL_2D", (16, 16), 8, (8, 8), "SAME", True),  # which adds nothing
+    ("AVERAGE_POOL_2D", (7, 7), 8, (8, 8), "SAME", True),  # padded, to an output of 1 x 1
+    ("MAX_POOL_2D", (16, 16), 5, (4, 4), "SAME", False),
+    ("CONV_2D", (16, 16), 3, (4, 4), "SAME", True),
+    ("CONV_2D", (16, 16), 5, (4, 4), "SAME", False),
+    ("CONV_2D", (3, 16), 5, (4, 1), "SAME", True),  # the far stride is along an output of 1
+    ("CONV_2D", (16, 3), 5, (4, 1), "SAME", False),
 ]
 """Operator, image, window, strides, padding, and whether Vela 5.2 places it on an Ethos-U55."""
 
