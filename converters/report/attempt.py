@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -16,10 +15,10 @@ class Attempt:
         format: "tflite" or "onnx".
         scheme: quantization scheme.
         size: of the file, in bytes.
-        accuracy: share of the test samples that it gets right.
+        accuracy: share of the samples that it gets right.
         latency_us: median time of one image on this machine, one thread, in microseconds; None if not measured.
         kernels: who computed it here.
-        kept: whether it is in the bundle.
+        kept: whether it is in the bundle, or was the way taken.
     """
 
     name: str
@@ -30,18 +29,6 @@ class Attempt:
     latency_us: float | None = None
     kernels: str = ""
     kept: bool = True
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "format": self.format,
-            "scheme": self.scheme,
-            "bytes": self.size,
-            "accuracy": self.accuracy,
-            "latency_us": self.latency_us,
-            "kernels": self.kernels,
-            "kept": self.kept,
-        }
 
 
 def pareto_front(costs: Sequence[float], gains: Sequence[float]) -> list[int]:

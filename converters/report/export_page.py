@@ -15,6 +15,8 @@ from edge_cnn.host.page_template import render
 
 TEMPLATE = "export_report.html"
 _LONGEST_NAME = 28
+_FIGURES, _SHOWN = 6, 12
+"""A mapping of more plain values than the first is one line; a line shows so many values as the second."""
 
 
 def export_page(bundle: Bundle, record: ExportRecord) -> str:
@@ -39,8 +41,8 @@ def export_page(bundle: Bundle, record: ExportRecord) -> str:
         "converters.report",
         TEMPLATE,
         title=f"{manifest.provenance['model']} exported",
-        summary=f"{len(kept)} file(s) for {', '.join(_targets(bundle))}; {', '.join(manifest.labels[:12])}"
-        f"{' ...' if len(manifest.labels) > 12 else ''}.",
+        summary=f"{len(kept)} file(s) for {', '.join(_targets(bundle))}; {len(manifest.labels)} classes: "
+        f"{', '.join(manifest.labels[:12])}{' ...' if len(manifest.labels) > 12 else ''}.",
         cards=cards,
         by_size=trade_off(record.attempts, lambda attempt: attempt.size / 1000, "size (kB)"),
         by_latency=trade_off(record.attempts, lambda attempt: attempt.latency_us, "time of an image (µs)")
@@ -48,7 +50,17 @@ def export_page(bundle: Bundle, record: ExportRecord) -> str:
         else "",
         float_accuracy=_percent(manifest.host_accuracy),
         attempts=[_row(number, attempt) for number, attempt in enumerate(record.attempts, 1)],
-        path=list(record.path),
+        points=f"{100 / record.test_samples:.2g}",
+        searches=[
+            {
+                "name": search.artifact,
+                "samples": search.samples,
+                "chart": trade_off(search.attempts, lambda attempt: attempt.size / 1000, "size (kB)"),
+                "rows": [_row(number, attempt) for number, attempt in enumerate(search.attempts, 1)],
+                "chosen": search.chosen,
+            }
+            for search in record.searches
+        ],
         layers=[
             {"name": name, "chart": layer_bars([_short(layer) for layer in found], list(found.values()))}
             for name, found in record.layers.items()
@@ -67,7 +79,6 @@ def _row(number: int, attempt: Attempt) -> dict[str, str]:
         "size": f"{attempt.size:,}",
         "accuracy": _percent(attempt.accuracy),
         "latency": _micro(attempt.latency_us),
-        "note": "" if attempt.kept else "tried, not kept",
     }
 
 
@@ -86,17 +97,36 @@ def _constraints(bundle: Bundle) -> list[dict[str, str]]:
 
 
 def _facts(provenance: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Name -> value in words; what is nested is named by its path."""
+    """Name -> value in words; what is nested is named by its path, and many figures of one kind share a line."""
     facts: dict[str, str] = {}
     for name, value in provenance.items():
         words = f"{prefix}{name}".replace("_", " ")
-        if isinstance(value, dict):
+        if (
+            isinstance(value, dict)
+            and len(value) > _FIGURES
+            and not any(isinstance(v, (dict, list)) for v in value.values())
+        ):
+            facts[words] = _listed([f"{key} {_plain(part)}" for key, part in value.items()])
+        elif isinstance(value, dict):
             facts |= _facts(value, f"{words}, ")
+        elif isinstance(value, list) and any(isinstance(part, dict) for part in value):
+            for part in value:
+                facts |= _facts(part, f"{words}, {part.get('target', part.get('what', ''))}, ")
         elif isinstance(value, list):
-            facts[words] = ", ".join(map(str, value[:8])) + (" ..." if len(value) > 8 else "")
+            facts[words] = _listed([_plain(part) for part in value])
         elif value is not None:
-            facts[words] = f"{value:g}" if isinstance(value, float) else str(value)
+            facts[words] = _plain(value)
     return facts
+
+
+def _listed(values: list[str]) -> str:
+    return ", ".join(values[:_SHOWN]) + (" ..." if len(values) > _SHOWN else "")
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(_plain(part) for part in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _short(name: str) -> str:

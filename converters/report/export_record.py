@@ -25,20 +25,37 @@ PLAIN = frozenset({"float32", "float16"})
 
 
 @dataclass(frozen=True)
+class Search:
+    """What was tried to keep the bound on the drop of one file.
+
+    Attributes:
+        artifact: its name.
+        samples: how many training samples, which did not calibrate, chose; accuracies are of them.
+        attempts: each way, with the size of its file before metadata.
+        chosen: the way that was taken.
+    """
+
+    artifact: str
+    samples: int
+    attempts: tuple[Attempt, ...]
+    chosen: str
+
+
+@dataclass(frozen=True)
 class ExportRecord:
     """What the page shows beside the bundle.
 
     Attributes:
-        attempts: every file that was tried, those of the bundle among them.
-        test_samples: how many samples the accuracies are of.
+        attempts: the bundle's files, measured on the test part.
+        test_samples: how many samples that is.
         layers: artifact name -> SQNR in dB of each layer's output by name, in the order of execution.
-        path: what was tried to keep the bound on the drop, a sentence each.
+        searches: one for each file whose plain way lost too much.
     """
 
     attempts: Sequence[Attempt]
     test_samples: int
     layers: Mapping[str, Mapping[str, float]] = field(default_factory=dict[str, dict[str, float]])
-    path: Sequence[str] = ()
+    searches: Sequence[Search] = ()
 
 
 def attempts_of(bundle: Bundle) -> list[Attempt]:
@@ -67,33 +84,28 @@ def record_of(source: SourceModel, bundle: Bundle, train: LabelledImages, test_s
         test_samples: how many samples the manifest's accuracies are of.
     """
     searches = (bundle.manifest.provenance.get("max_drop") or {}).get("artifacts", {})
-    tried = [attempt for name, search in searches.items() for attempt in _tried(bundle, name, search)]
     return ExportRecord(
-        [*attempts_of(bundle), *tried],
+        attempts_of(bundle),
         test_samples,
         _layers(source, bundle, train),
-        [f"{name}: {step}" for name, search in searches.items() for step in _steps(search)],
+        [_search(bundle, name, search) for name, search in searches.items()],
     )
 
 
-def _tried(bundle: Bundle, name: str, search: dict[str, Any]) -> list[Attempt]:
-    """What the search tried and did not keep; its drops are of held-out training samples."""
+def _search(bundle: Bundle, name: str, search: dict[str, Any]) -> Search:
     entry = next(entry for entry in bundle.manifest.artifacts if entry.name == name)
-    accuracy = bundle.manifest.host_accuracy or 0.0
-    return [
-        Attempt(one["what"], entry.format, entry.scheme, one["bytes"], accuracy - one["drop"], kept=False)
+    chosen = search["chosen"]["what"]
+    attempts = tuple(
+        Attempt(one["what"], entry.format, entry.scheme, one["bytes"], one["accuracy"], kept=one["what"] == chosen)
         for one in search["tries"]
-        if one["what"] != search["chosen"]["what"]
-    ]
-
-
-def _steps(search: dict[str, Any]) -> list[str]:
-    steps = [f"{one['what']}: drop {one['drop']:.2%}, {one['bytes']:,} bytes" for one in search["tries"]]
-    return [*steps, f"chosen: {search['chosen']['what']}"]
+    )
+    return Search(name, search["held_out"]["samples"], attempts, chosen)
 
 
 def _layers(source: SourceModel, bundle: Bundle, train: LabelledImages) -> dict[str, dict[str, float]]:
-    """SQNR by layer of each quantized `.tflite` whose layers are those of the float model."""
+    """SQNR by layer of each quantized `.tflite` whose layers are those of the float model: training changes them."""
+    if "trained" in bundle.manifest.provenance.get("improvement", {}):
+        return {}
     inputs = model_inputs(train.images[:LAYER_SAMPLES], bundle.manifest.preprocessing)
     found: dict[str, dict[str, float]] = {}
     for entry, artifact in zip(bundle.manifest.artifacts, bundle.artifacts, strict=True):

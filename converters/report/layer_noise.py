@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.explanation.correspondence import correspond
+from converters.explanation.equalized_reference import scaled_like
 from converters.explanation.quantized_tflite import QuantizedTflite
 from converters.float_graph.activations import activations
 from converters.float_graph.float_graph import FloatGraph
@@ -14,6 +15,8 @@ from edge_cnn.verify.sqnr import sqnr_db
 
 def layer_sqnr_db(graph: FloatGraph, data: bytes, inputs: NDArray[np.float32]) -> dict[str, float]:
     """Layer name -> signal to quantization noise ratio of its output in dB, in the order of execution.
+
+    An equalized file is compared with the float model scaled likewise, whose channels are those of the file.
 
     Args:
         graph: the float model.
@@ -24,6 +27,7 @@ def layer_sqnr_db(graph: FloatGraph, data: bytes, inputs: NDArray[np.float32]) -
         ModelError: the files do not have the same layers.
     """
     model = QuantizedTflite(data)
+    graph = scaled_like(graph, model, correspond(graph, model))
     pairs = correspond(graph, model).pairs
     places = [pair.reference.outputs[0] for pair in pairs]
     wanted = list(activations(graph, inputs, places))

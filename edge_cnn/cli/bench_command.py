@@ -11,7 +11,7 @@ import numpy as np
 from edge_cnn.cli.bench_table import draw
 from edge_cnn.cli.console import PATH, Console, common_options
 from edge_cnn.cli.device_options import device_options, left_out
-from edge_cnn.cli.output_path import check_apart, check_file
+from edge_cnn.cli.output_path import check_page
 from edge_cnn.cli.slot_options import SlotOrFile
 from edge_cnn.core.artifact import Artifact, read_artifact
 from edge_cnn.core.atomic_file import write_atomically
@@ -79,9 +79,7 @@ def command(
     are shown, since they say nothing about the hardware. An artifact that is refused or crashes there is told, the
     others are measured, and the exit status is 1.
     """
-    check_apart({"MODEL": model, "--report": report})
-    if report is not None:
-        check_file(report, option="--report")
+    check_page(report, {"MODEL": model})
     not_ready = left_out(devices, console)
     artifacts, sample = _read(model)
     rng = np.random.default_rng(console.seed)

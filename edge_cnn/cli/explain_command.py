@@ -10,7 +10,7 @@ import click
 
 from edge_cnn.cli.console import PATH, Console, common_options, table
 from edge_cnn.cli.model_options import INPUT_RANGE
-from edge_cnn.cli.output_path import check_apart, check_file
+from edge_cnn.cli.output_path import check_page
 
 if TYPE_CHECKING:
     from converters.explanation.explanation import ExplainedLayer, Explanation
@@ -55,9 +55,7 @@ def command(
     Each layer is measured in the running file and alone, with everything else in float; causes are named with their
     figures, worst layer first, and a fix is made and measured.
     """
-    check_apart({"MODEL": model, "--reference": reference, "--report": report})
-    if report is not None:
-        check_file(report, option="--report")
+    check_page(report, {"MODEL": model, "--reference": reference, "--data": data})
 
     from converters.explanation.models import read_quantized, read_reference
 

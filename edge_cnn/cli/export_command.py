@@ -13,7 +13,7 @@ from edge_cnn.cli.console import PATH, Console, common_options
 from edge_cnn.cli.export_options import COMPILING, IMPROVING, CompileOptions, ImproveOptions
 from edge_cnn.cli.export_result import export_document, export_summary
 from edge_cnn.cli.model_options import INPUT_RANGE
-from edge_cnn.cli.output_path import check_apart, check_file
+from edge_cnn.cli.output_path import check_file, check_page
 from edge_cnn.cli.release_option import FOR
 from edge_cnn.core.atomic_file import write_atomically
 from edge_cnn.core.bundle import SUFFIX
@@ -90,9 +90,7 @@ def command(
 
     # What the command line alone tells is checked before TensorFlow is imported, which takes seconds.
     check_file(out, [SUFFIX])
-    if report is not None:
-        check_file(report, [".html"], "--report")
-    check_apart({"MODEL": model, "--out": out, "--report": report})
+    check_page(report, {"MODEL": model, "--out": out, "--calibration": data})
     plan_artifacts(targets, schemes)
     check_releases(releases, targets)
     compile_config = compiling.config()

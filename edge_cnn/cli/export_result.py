@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,12 +65,11 @@ def export_summary(written: WrittenExport, out: Path, test_samples: int, release
         [entry.name, entry.scheme, ", ".join(entry.targets), str(len(artifact.data)), _percent(entry.host_accuracy)]
         for entry, artifact in zip(bundle.manifest.artifacts, bundle.artifacts, strict=True)
     ]
-    kept = {
-        f"{entry.name}: {constraint.message}": None
-        for entry in bundle.manifest.artifacts
-        for name in entry.targets
-        for constraint in constraints_of(find_target(name), entry.scheme)
-    }
+    kept: dict[str, dict[str, None]] = {}
+    for entry in bundle.manifest.artifacts:
+        for name in entry.targets:
+            for constraint in constraints_of(find_target(name), entry.scheme):
+                kept.setdefault(constraint.message, {})[entry.name] = None
     refused = [
         f"  {artifact.name} will not run on {release}: {line}"
         for entry, artifact in zip(bundle.manifest.artifacts, bundle.artifacts, strict=True)
@@ -85,12 +85,16 @@ def export_summary(written: WrittenExport, out: Path, test_samples: int, release
             "",
             *_improvement_lines(bundle.manifest.provenance.get("improvement", {})),
             "constraints kept",
-            *(f"  {line}" for line in kept),
+            *(f"  {message}: {_all_or(names, bundle)}" for message, names in kept.items()),
             *(["", "preflight", *refused] if refused else []),
             *_compiled_lines(written, out),
             f"wrote {out}, {out.stat().st_size} bytes, with {golden} golden samples",
         ]
     )
+
+
+def _all_or(names: Collection[str], bundle: Bundle) -> str:
+    return "all files" if len(names) == len(bundle.artifacts) > 1 else ", ".join(names)
 
 
 def _search_lines(bundle: Bundle) -> list[str]:

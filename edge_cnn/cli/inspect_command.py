@@ -92,11 +92,19 @@ def _bundle_text(document: dict[str, Any]) -> str:
     for key, value in document["provenance"].items():
         if isinstance(value, dict):
             # One level down, and what is nested deeper is for --json.
-            parts = [f"{name} {item}" for name, item in value.items() if not isinstance(item, dict | list)]
-            lines.append(f"{key}: {', '.join(parts)}")
-        else:
+            parts = _plain_parts(value)
+            lines += [f"{key}: {parts}"] if parts else []
+        elif isinstance(value, list):
+            lines += [f"{key}: {_plain_parts(part)}" for part in value]
+        elif value:
             lines.append(f"{key}: {value}")
     return "\n".join(lines)
+
+
+def _plain_parts(value: Any) -> str:
+    if not isinstance(value, dict):
+        return str(value)
+    return ", ".join(f"{name} {item}" for name, item in value.items() if not isinstance(item, dict | list))
 
 
 def _artifact_text(document: dict[str, Any]) -> str:

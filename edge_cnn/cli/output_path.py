@@ -58,6 +58,21 @@ def check_apart(files: Mapping[str, Path | None]) -> None:
         seen[place] = option
 
 
+def check_page(report: Path | None, files: Mapping[str, Path | str | None]) -> None:
+    """As `check_file` for `--report`, and that the page goes over none of the command's other files.
+
+    Args:
+        report: the page, None where none is wanted.
+        files: what the user typed each other file after, for messages -> the file, or DATA, which may be a name.
+
+    Raises:
+        InputError: two of them are one file, another ending than .html, or a place that cannot be written to.
+    """
+    check_apart({option: None if file is None else Path(file) for option, file in files.items()} | {"--report": report})
+    if report is not None:
+        check_file(report, [".html"], "--report")
+
+
 def check_folder(path: Path, option: str = "--out") -> None:
     """Try to make the folder, if it is not there, and a file in it; then remove what was made.
 

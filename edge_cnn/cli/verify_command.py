@@ -8,7 +8,7 @@ import click
 
 from edge_cnn.cli.console import PATH, Console, common_options
 from edge_cnn.cli.device_options import device_options, left_out
-from edge_cnn.cli.output_path import check_apart, check_file
+from edge_cnn.cli.output_path import check_file, check_page
 from edge_cnn.cli.slot_options import SlotOrFile
 from edge_cnn.cli.verify_tables import drawn, verdict_word
 from edge_cnn.core.atomic_file import write_atomically
@@ -49,9 +49,8 @@ def command(
     """
     if update_baseline and baseline is None:
         raise click.UsageError("--update-baseline goes with --baseline FILE.json, the file to write")
-    check_apart({"BUNDLE": bundle, "--report": report, "--junit": junit, "--baseline": baseline})
+    check_page(report, {"BUNDLE": bundle, "--junit": junit, "--baseline": baseline})
     for option, file in (
-        ("--report", report),
         ("--junit", junit),
         ("--baseline", baseline if update_baseline else None),
     ):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_cnn.cli.main import main
-from edge_cnn.cli.output_path import check_apart, check_file, check_folder
+from edge_cnn.cli.output_path import check_apart, check_file, check_folder, check_page
 from edge_cnn.core.errors import InputError
 
 
@@ -124,3 +124,24 @@ def test_two_names_of_one_file_are_told(tmp_path):
     check_apart({"--report": tmp_path / "file", "--junit": tmp_path / "other", "--baseline": None})
     with pytest.raises(InputError, match="--report and --junit are the same file"):
         check_apart({"--report": tmp_path / "file", "--junit": tmp_path / "link"})
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["explain", "m.tflite", "--reference", "r.tflite", "--data", "data.npz"],
+        ["export", "m.keras", "--target", "rpi5", "--calibration", "data.npz", "--out", "m.edgecnn"],
+    ],
+)
+def test_a_page_goes_over_no_data_and_no_other_file(tmp_path, capsys, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data.npz").write_bytes(b"samples")
+    for report, said in (("data.npz", "are the same file, data.npz"), ("page", "give a name ending with .html")):
+        assert main([*words, "--report", report]) == 2
+        assert said in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["data.npz"]
+    assert (tmp_path / "data.npz").read_bytes() == b"samples"
+
+
+def test_no_page_is_no_page(tmp_path):
+    check_page(None, {"MODEL": tmp_path / "a", "--data": "digits"})
