@@ -60,9 +60,13 @@ class ArtifactMaker:
             ConstraintError: the file breaks a rule of its targets, or no runtime there takes it.
         """
         artifact = self._convert(plan, source, calibration)
-        broken = [line for target in plan.targets for line in violations(artifact, target, plan.recipe.scheme)]
+        broken: dict[str, list[str]] = {}
+        for target in plan.targets:
+            for line in violations(artifact, target, plan.recipe.scheme):
+                broken.setdefault(line, []).append(target.name)
         if broken:
-            raise ConstraintError(f"{'; '.join(dict.fromkeys(broken))}; choose another target or scheme")
+            told = "; ".join(f"{', '.join(names)}: {line}" for line, names in broken.items())
+            raise ConstraintError(f"{told}; choose another target or scheme")
         check_preflight(artifact, plan.targets, self.config.releases)
         return artifact
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from converters.constraints.tflite_graph import LAYERS, constants, foreign_operators, operators, weights
-from converters.constraints.window_options import read_window
+from converters.constraints.window_options import Window, read_window
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.device.tflite.file import read_tflite
+from edge_cnn.device.tflite.tensor import Tensor
 
 MAX_STRIDE = 3
 
@@ -70,13 +71,25 @@ def scale_a_channel_in_layers_only(artifact: Artifact) -> list[str]:
 
 
 def strides_of_ethos_u(artifact: Artifact) -> list[str]:
-    """Strides are at most 3; beyond that for CONV_2D and MAX_POOL_2D without padding and dilation (Vela)."""
+    """Strides are at most 3; beyond, but for depthwise, to an output of 1 or without padding and dilation (Vela)."""
     found: list[str] = []
-    for operator, _ in operators(artifact):
+    for operator, tensors in operators(artifact):
         window = read_window(operator)
         if window is None or max(window.strides) <= MAX_STRIDE:
             continue
-        is_plain = not window.is_padded and window.dilations == (1, 1)
-        if operator.name not in ("CONV_2D", "MAX_POOL_2D") or not is_plain:
+        if operator.name == "DEPTHWISE_CONV_2D" or not _keeps_far_strides(window, tensors):
             found.append(f"{operator.name} with strides {window.strides[0]} x {window.strides[1]}")
     return found
+
+
+def _keeps_far_strides(window: Window, tensors: list[Tensor]) -> bool:
+    """Measured with Vela 5.2: a stride counts where the output is larger than 1, padding where any is added."""
+    image, out = tensors[0].shape[1:3], tensors[-1].shape[1:3]
+    if all(size == 1 or stride <= MAX_STRIDE for size, stride in zip(out, window.strides, strict=True)):
+        return True
+    size = window.pool_size or tensors[1].shape[1:3]
+    covered = (-(-length // stride) * stride - stride for length, stride in zip(image, window.strides, strict=True))
+    adds = window.is_padded and any(
+        start + side > length for start, side, length in zip(covered, size, image, strict=True)
+    )
+    return window.dilations == (1, 1) and not adds

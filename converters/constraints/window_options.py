@@ -15,6 +15,7 @@ from edge_cnn.device.tflite.schema import (
 
 # Field positions in the options of the public schema.
 _STRIDES = 1, 2
+_POOL_SIZE = 3, 4
 _DILATIONS = {CONV_2D_OPTIONS: (4, 5), DEPTHWISE_CONV_2D_OPTIONS: (5, 6)}
 _ACTIVATION = {CONV_2D_OPTIONS: 3, DEPTHWISE_CONV_2D_OPTIONS: 4, POOL_2D_OPTIONS: 5, CONCATENATION_OPTIONS: 1}
 _UNION = {
@@ -33,11 +34,13 @@ class Window:
     Attributes:
         strides, dilations: (height, width).
         is_padded: the image is padded so that its size is the input's over the stride (SAME).
+        pool_size: (height, width) of a pooling's window; None for layers, where it is that of their weights.
     """
 
     strides: tuple[int, int]
     dilations: tuple[int, int]
     is_padded: bool
+    pool_size: tuple[int, int] | None = None
 
 
 def read_window(operator: Operator) -> Window | None:
@@ -51,7 +54,11 @@ def read_window(operator: Operator) -> Window | None:
     if union in _DILATIONS:
         x, y = (options.scalar(i, "<i", 1) for i in _DILATIONS[union])
         dilations = (y, x)
-    return Window((height, width), dilations, options.scalar(0, "<b") == 0)
+    size = None
+    if union == POOL_2D_OPTIONS:
+        x, y = (options.scalar(i, "<i") for i in _POOL_SIZE)
+        size = y, x
+    return Window((height, width), dilations, options.scalar(0, "<b") == 0, size)
 
 
 def fused_activation(operator: Operator) -> str:

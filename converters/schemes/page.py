@@ -10,6 +10,7 @@ from converters.schemes.accuracy_results import ACCURACY
 from converters.schemes.table import RECIPES
 from edge_cnn.core.artifact import ONNX, TFLITE
 from edge_cnn.device.runtimes.scheme_results import RELEASES, RESULTS
+from edge_cnn.device.runtimes.scheme_support import in_words
 
 _HEAD = """# Quantization schemes
 
@@ -117,7 +118,7 @@ def _runtimes(kind: str) -> str:
         line = [scheme]
         for runtime in columns:
             verdict = row.get(runtime, "not run")
-            word, colon, reason = verdict.partition(": ")
+            word, colon, reason = in_words(verdict).partition(": ")
             if colon and reason not in notes:
                 notes.append(reason)
             line.append(f"{word} ({notes.index(reason) + 1})" if colon else word)

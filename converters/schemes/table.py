@@ -27,7 +27,7 @@ from edge_cnn.core.artifact import ONNX, TFLITE
 from edge_cnn.core.errors import InputError
 from edge_cnn.core.targets import Target
 from edge_cnn.core.tolerance import FLOAT, HALF, HYBRID, INT4, INT16
-from edge_cnn.device.runtimes.scheme_support import measured, runs
+from edge_cnn.device.runtimes.scheme_support import in_words, measured, runs
 
 Ranges = Mapping[int, tuple[float, float]]
 
@@ -262,5 +262,5 @@ def _why_not(target: Target, scheme: str) -> str:
     for runtime in target.runtimes:
         verdict = measured(target.format, scheme, runtime)
         if verdict is not None and not runs(verdict):
-            return f", which {runtime} {verdict}"
+            return f", which {runtime} {in_words(verdict).replace('known wrong', 'computes wrong')}"
     return ""

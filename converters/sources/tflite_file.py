@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from converters.float_graph.fixed_batch import with_fixed_batch
 from converters.float_graph.float_graph import FloatGraph, drop_unread_buffers
 from converters.float_graph.packing import pack
 from converters.float_graph.tensorflow_graph import forward
@@ -69,7 +70,7 @@ def _read(artifact: Artifact, path: Path) -> FloatGraph:
         tree: Any = schema.ModelT.InitFromPackedBuf(graph.data, 0)
         tree.metadata = [entry for entry in tree.metadata or [] if entry.name != ENTRY.encode()] or None
         drop_unread_buffers(tree)
-        return FloatGraph(pack(tree))
+        return FloatGraph(with_fixed_batch(pack(tree)))
     except ModelError:
         raise
     # The generated reader raises struct.error, TypeError, IndexError, ... on damaged offsets.

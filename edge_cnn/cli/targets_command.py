@@ -10,6 +10,7 @@ import click
 from converters.constraints.table import constraints_of
 from converters.schemes.table import schemes_of
 from edge_cnn.cli.console import Console, common_options, table
+from edge_cnn.core.artifact import ONNX
 from edge_cnn.core.targets import TARGETS, Target, find_target
 
 
@@ -37,7 +38,7 @@ def _document(target: Target) -> dict[str, Any]:
         "default_scheme": target.default_scheme,
         "runtimes": list(target.runtimes),
         "rules": list(target.rules),
-        "activations": target.activations,
+        "activations": target.activations if target.format == ONNX else None,
         "memory": None if target.memory is None else dataclasses.asdict(target.memory),
         "runtime_options": dict(target.runtime_options),
         "compiler": target.compiler,

@@ -52,5 +52,7 @@ def test_json_has_the_table_and_the_rules(capsys: pytest.CaptureFixture[str]) ->
     assert set(rows) == set(TARGETS)
     jetson = rows["jetson-orin"]
     assert (jetson["format"], jetson["default_scheme"]) == ("onnx", "int8")
+    assert (jetson["activations"], rows["rpi5-onnx"]["activations"]) == ("int8-symmetric", "uint8")
+    assert {row["activations"] for row in rows.values() if row["format"] == "tflite"} == {None}
     assert "zero_points_are_zero" in {c["name"] for c in jetson["constraints"]["int8"]}
     assert "zero_points_are_zero" not in {c["name"] for c in jetson["constraints"]["float32"]}

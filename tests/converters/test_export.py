@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -30,6 +31,7 @@ from edge_cnn.core.bundle import Bundle, read_bundle
 from edge_cnn.core.errors import AccuracyDropError, ConstraintError, DataError, InputError
 from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.core.preprocessing import Preprocessing, normalize
+from edge_cnn.core.targets import TARGETS, Memory
 from edge_cnn.core.tolerance import default_tolerances
 from edge_cnn.device.head.surgery import split_head
 from edge_cnn.device.model_input import to_model_input
@@ -318,8 +320,25 @@ def test_a_file_that_breaks_a_rule_of_its_target_is_not_exported(
 ) -> None:
     monkeypatch.setattr(table, "_SYMMETRIC_AS_INT8", table.RECIPES["onnx", "int8"])
     config = replace(CONFIG, targets=("jetson-orin",), schemes=("int8",))
-    with pytest.raises(ConstraintError, match=r"model\.onnx: Quantization is symmetric int8.* of type uint8"):
+    with pytest.raises(
+        ConstraintError, match=r"^jetson-orin: model\.onnx: Quantization is symmetric int8.* of type uint8"
+    ):
         export_bundle(source, data, config, preprocessing=preprocessing)
+
+
+def test_each_line_names_the_targets_that_it_is_for(
+    source: SourceModel, data: ExportData, preprocessing: Preprocessing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("rpi4", "rpi5"):
+        target = replace(TARGETS[name], rules=("memory",), memory=Memory(flash=10, ram=2**30))
+        monkeypatch.setitem(TARGETS, name, target)
+    config = replace(CONFIG, targets=("rpi3", "rpi4", "rpi5"), schemes=("int8",))
+    with pytest.raises(ConstraintError) as caught:
+        export_bundle(source, data, config, preprocessing=preprocessing)
+    told = (
+        r"rpi4, rpi5: model\.tflite: The file fits the flash memory; got [\d,]+ bytes for 10; choose another target .*"
+    )
+    assert re.fullmatch(told, str(caught.value))
 
 
 def test_data_that_does_not_fit_is_refused(source: SourceModel, data: ExportData, preprocessing: Preprocessing) -> None:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from converters.calibration.samples import Calibration
+from converters.compilers.vela import Vela
 from converters.constraints.memory_rules import least_activation_bytes
 from converters.constraints.table import constraints_of, violations
+from converters.schemes.tflite_int8 import convert_to_tflite_int8
+from converters.sources.source_model import SourceModel
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.bundle import Bundle
+from edge_cnn.core.errors import CompilerMissingError
 from edge_cnn.core.targets import Memory, Target, find_target
 from edge_cnn.device.tflite.file import read_tflite
 from tests.device.tflite_oracle import flatbuffers, schema
@@ -145,6 +152,78 @@ def test_far_strides_are_fine_without_padding(artifacts: dict[str, Artifact]) ->
         operator(model, graph, OPS.CONV_2D).builtinOptions.padding = schema.Padding.VALID
 
     assert violations(edited(artifacts["int8.tflite"], change), find_target("ethos-u55"), "int8") == []
+
+
+def window_file(kind: str, image: tuple[int, int], size: int, strides: tuple[int, int], padding: str) -> Artifact:
+    """A network of one int8 operator."""
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(size, size, 8, 8)).astype(np.float32)
+    compute = {
+        "CONV_2D": lambda x: tf.nn.conv2d(x, weights, strides, padding),
+        "AVERAGE_POOL_2D": lambda x: tf.nn.avg_pool2d(x, size, strides, padding),
+        "MAX_POOL_2D": lambda x: tf.nn.max_pool2d(x, size, strides, padding),
+    }[kind]
+    function = tf.function(compute, input_signature=[tf.TensorSpec((None, *image, 8), name="input")])
+    inputs = rng.normal(size=(10, *image, 8)).astype(np.float32)
+    source = SourceModel("one", function, (*image, 8), function(inputs).shape[1:])
+    return Artifact("model.tflite", "tflite", convert_to_tflite_int8(source, Calibration(inputs)))
+
+
+WINDOWS = [
+    ("AVERAGE_POOL_2D", (16, 16), 16, (16, 16), "VALID", True),
+    ("AVERAGE_POOL_2D", (16, 16), 3, (5, 5), "VALID", True),
+    ("AVERAGE_POOL_2D", (16, 16), 3, (5, 5), "SAME", False),
+    ("AVERAGE_POOL_2D", (16, 16), 8, (8, 8), "SAME", True),  # which adds nothing
+    ("AVERAGE_POOL_2D", (7, 7), 8, (8, 8), "SAME", True),  # padded, to an output of 1 x 1
+    ("MAX_POOL_2D", (16, 16), 5, (4, 4), "SAME", False),
+    ("CONV_2D", (16, 16), 3, (4, 4), "SAME", True),
+    ("CONV_2D", (16, 16), 5, (4, 4), "SAME", False),
+    ("CONV_2D", (3, 16), 5, (4, 1), "SAME", True),  # the far stride is along an output of 1
+    ("CONV_2D", (16, 3), 5, (4, 1), "SAME", False),
+]
+"""Operator, image, window, strides, padding, and whether Vela 5.2 places it on an Ethos-U55."""
+
+
+@pytest.mark.parametrize(("kind", "image", "size", "strides", "padding", "placed"), WINDOWS)
+def test_a_far_stride_counts_where_the_output_is_larger_than_1(
+    kind: str, image: tuple[int, int], size: int, strides: tuple[int, int], padding: str, placed: bool
+) -> None:
+    artifact = window_file(kind, image, size, strides, padding)
+    found = violations(artifact, find_target("ethos-u55"), "int8")
+    assert found == violations(artifact, find_target("ethos-u65"), "int8")
+    assert [line.rpartition("; got ")[2] for line in found] == (
+        [] if placed else [f"{kind} with strides {strides[0]} x {strides[1]}"]
+    )
+    assert violations(artifact, find_target("ethos-u85"), "int8") == []
+
+
+@pytest.mark.slow  # Vela runs for each
+@pytest.mark.parametrize(("kind", "image", "size", "strides", "padding", "placed"), WINDOWS)
+def test_vela_places_those_and_no_others(
+    kind: str, image: tuple[int, int], size: int, strides: tuple[int, int], padding: str, placed: bool, tmp_path: Path
+) -> None:
+    artifact = window_file(kind, image, size, strides, padding)
+    try:
+        report = Vela().compile(artifact, find_target("ethos-u55"), tmp_path, lambda *_: None).report
+    except CompilerMissingError as error:
+        pytest.skip(str(error))
+    assert [operator.op for operator in report.cpu_operators] == ([] if placed else [kind])
+
+
+def test_a_depthwise_layer_has_strides_of_at_most_3_to_any_output(artifacts: dict[str, Artifact]) -> None:
+    def change(model: Any, graph: Any) -> None:
+        renamed(OPS.CONV_2D, OPS.DEPTHWISE_CONV_2D)(model, graph)
+        layer = operator(model, graph, OPS.DEPTHWISE_CONV_2D)
+        old, layer.builtinOptions = layer.builtinOptions, schema.DepthwiseConv2DOptionsT()
+        layer.builtinOptionsType = schema.BuiltinOptions.DepthwiseConv2DOptions
+        layer.builtinOptions.strideH, layer.builtinOptions.strideW = 28, 28
+        layer.builtinOptions.padding = old.padding
+        graph.tensors[layer.outputs[0]].shape = [1, 1, 1, 8]
+
+    (line, *_) = violations(edited(artifacts["int8.tflite"], change), find_target("ethos-u55"), "int8")
+    assert "DEPTHWISE_CONV_2D with strides 28 x 28" in line
 
 
 @pytest.fixture(scope="module")

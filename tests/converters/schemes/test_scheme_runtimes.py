@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from edge_cnn.core.quantization import quantize
 from edge_cnn.core.targets import TARGETS, find_target
 from edge_cnn.device.head.surgery import merge_head, split_head
 from edge_cnn.device.runtimes.scheme_results import RESULTS
-from edge_cnn.device.runtimes.scheme_support import RUNS, measured, runs
+from edge_cnn.device.runtimes.scheme_support import RUNS, in_words, measured, runs
 from edge_cnn.device.runtimes.table import open_runtime
 from edge_cnn.verify.devices.table import parse_device
 
@@ -43,6 +44,23 @@ def test_logits_of_the_reference_are_their_own_to_the_bit_and_microcontrollers_w
         assert measured(TFLITE, scheme, "tflm") in (RUNS, "runs, within 1 step")
     # Twice is rounded what once is, so these cannot be the same bits in so many logits.
     assert measured(TFLITE, "int4-weights", "tflm") == "runs, within 1 step"
+
+
+def test_a_refusal_says_what_the_runtime_lacks_and_no_line_of_its_source():
+    with pytest.raises(InputError) as caught:
+        recipe_of(find_target("cortex-m4"), "float16")
+    told = (
+        "target 'cortex-m4' does not take scheme 'float16', which tflm refuses: no kernel dequantizes float16 weights; "
+    )
+    assert str(caught.value).startswith(told)
+    with pytest.raises(InputError, match="'int8-weights', which tflm computes wrong: outputs 4 dB from the right ones"):
+        recipe_of(find_target("cortex-m4"), "int8-weights")
+    assert in_words("refuses: a/b/conv.cc:12 bias is missing") == "refuses: bias is missing"
+    assert in_words("refuses: a/b/conv.cc:12") == "refuses"
+    for row in RESULTS.values():
+        for verdict in map(in_words, row.values()):
+            assert not re.search(r"\.(cc|cpp|h)\b|::|opcode", verdict)
+            assert runs(verdict) == (not verdict.startswith(("refuses", "known wrong")))
 
 
 def test_a_pair_is_as_good_as_the_worse_of_two_models():

@@ -11,15 +11,19 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from converters.calibration.samples import Calibration
+from converters.float_graph.packing import pack
 from converters.metadata.tflite_metadata import add_tflite_metadata
 from converters.schemes.onnx_float32 import convert_to_onnx_float32
 from converters.schemes.onnx_int8 import quantize_to_onnx_int8
 from converters.schemes.tflite_float32 import convert_to_tflite_float32
 from converters.schemes.tflite_int8 import convert_to_tflite_int8
 from converters.sources.load import load_classifier, load_source_model
+from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.errors import ModelError
 from edge_cnn.core.preprocessing import input_range
+from edge_cnn.device.tflite.file import read_tflite
 from tests.converters.sources.onnx_models import run_onnx
+from tests.device.tflite_oracle import schema
 
 LABELS = ("ant", "bee", "cat", "dog")
 
@@ -62,6 +66,48 @@ def test_its_int8_file_is_that_of_the_model_it_was_made_from(
     calibration = Calibration(tiny_pixels.astype(np.float32) / 255)
     expected = convert_to_tflite_int8(load_classifier(tiny_folder / "tiny.keras"), calibration)
     assert convert_to_tflite_int8(load_classifier(float_file), calibration) == expected
+
+
+def with_open_batch(data: bytes) -> bytes:
+    """As the converter writes a model whose batch is None."""
+    model = schema.ModelT.InitFromPackedBuf(data, 0)
+    (graph,) = model.subgraphs
+    constants = {i for i, t in enumerate(graph.tensors) if model.buffers[t.buffer].data is not None}
+    for index in {i for o in graph.operators for i in (*o.inputs, *o.outputs) if i >= 0} - constants:
+        graph.tensors[index].shapeSignature = [-1, *graph.tensors[index].shape[1:]]
+    return pack(model)
+
+
+def test_a_file_with_an_open_batch_is_read_as_that_of_batch_1(
+    float_file: Path, tiny_pixels: np.ndarray, tmp_path: Path
+) -> None:
+    opened = with_open_batch(float_file.read_bytes())
+    (tmp_path / "tiny.tflite").write_bytes(opened)
+    assert read_tflite(Artifact("m", "tflite", opened)).inputs[0].shape == (-1, 12, 10, 3)
+    source, expected = load_classifier(tmp_path / "tiny.tflite"), load_classifier(float_file)
+    assert source.float_graph.data == expected.float_graph.data
+    inputs = tiny_pixels[:8].astype(np.float32) / 255
+    assert np.array_equal(source.predict(inputs), expected.predict(inputs))
+
+
+def test_a_batch_that_is_joined_with_positions_has_its_true_size(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    weights = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
+    module: Any = tf.Module()
+    module.forward = tf.function(
+        lambda x: tf.reshape(tf.matmul(tf.reshape(x, (-1, 4)), weights), (-1, 60)),
+        input_signature=[tf.TensorSpec((None, 12, 4), name="input")],
+    )
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([module.forward.get_concrete_function()], module)
+    (tmp_path / "m.tflite").write_bytes(converter.convert())
+    source = load_source_model(tmp_path / "m.tflite")
+    (layer,) = source.float_graph.layers
+    assert source.float_graph.tensors[layer.output].shape == (12, 5)
+    inputs = np.random.default_rng(1).normal(size=(3, 12, 4)).astype(np.float32)
+    assert np.allclose(run_litert(source.float_graph.data, inputs), (inputs @ weights).reshape(3, 60), atol=1e-5)
+    interpreter = Interpreter(model_content=convert_to_tflite_int8(source, Calibration(inputs)))
+    assert list(interpreter.get_input_details()[0]["shape_signature"]) == [1, 12, 4]
 
 
 def test_labels_and_normalization_come_from_the_metadata(float_file: Path, tmp_path: Path) -> None:
