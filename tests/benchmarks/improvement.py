@@ -1,7 +1,7 @@
 """What each improvement brings: `python -m tests.benchmarks.improvement`, some five minutes.
 
 Trains the depthwise network of tests/converters/skewed_nets.py, and measures int8 and int4-weights files of it and of
-its skewed twin on the 1,000 test digits, after each improvement. Ranges: min-max of 200 training digits.
+its skewed twin on the 1,000 test digits, after each improvement. Ranges: percentile of 200 training digits.
 """
 
 from __future__ import annotations
