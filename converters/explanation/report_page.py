@@ -78,8 +78,9 @@ def _verdict(found: Explanation, reference: str) -> str:
 
 def _table(found: Explanation) -> str:
     header = (
-        '<tr><th>layer</th><th>kind</th><th colspan="2">SQNR in the file</th><th colspan="2">answers changed alone</th>'
-        '<th class="n">drop alone</th><th class="n">codes used</th><th class="n">cut off</th><th>cause</th></tr>'
+        '<tr><th>layer</th><th>cause</th><th>kind</th><th colspan="2">SQNR in the file</th>'
+        '<th colspan="2">answers changed alone</th>'
+        '<th class="n">drop alone</th><th class="n">codes used</th><th class="n">cut off</th></tr>'
     )
     rows = "".join(_row(layer) for layer in found.layers)
     return (
@@ -95,11 +96,12 @@ def _row(layer: ExplainedLayer) -> str:
     use = "-" if facts.range_use is None else f"{facts.range_use:.0%}"
     return (
         f'<tr{" class=faulty" if layer.findings else ""}><td class="name" title="{escape(facts.name, quote=True)}">'
-        f'{_breakable(facts.short_name)}</td><td class="kind">{escape(facts.op)}</td>'
+        f'{_breakable(facts.short_name)}</td><td class="words">{escape(layer.cause)}</td>'
+        f'<td class="kind">{escape(facts.op)}</td>'
         f'<td>{_meter(facts.sqnr_db / _FULL_DB, "")}</td><td class="n">{_db(facts.sqnr_db)}</td>'
         f'<td>{_meter(facts.damage.flips, " damage")}</td><td class="n">{facts.damage.flips:.1%}</td>'
-        f'<td class="n">{facts.damage.drop:+.1%}</td><td class="n">{use}</td><td class="n">{facts.saturation:.2%}</td>'
-        f'<td class="words">{escape(layer.cause)}</td></tr>'
+        f'<td class="n">{facts.damage.drop:+.1%}</td><td class="n">{use}</td>'
+        f'<td class="n">{facts.saturation:.2%}</td></tr>'
     )
 
 

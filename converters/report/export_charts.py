@@ -43,10 +43,10 @@ def trade_off(attempts: Sequence[Attempt], cost: Callable[[Attempt], float | Non
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.margins(0.12)
-        middle, least = (max(accuracies) + min(accuracies)) / 2, _LEAST_SPAN / 2
-        low, high = axes.get_ylim()
+        low, high = min(accuracies), max(accuracies)
         # Less than a point is mostly chance, and must not fill the picture.
-        axes.set_ylim(min(low, middle - least), max(high, middle + least))
+        margin = max(0.12 * (high - low), (_LEAST_SPAN - (high - low)) / 2)
+        axes.set_ylim(low - margin, high + margin)
         axes.set_xlabel(label)
         axes.set_ylabel("right answers (%)")
         return svg_text(figure, f"Accuracy over {label}")
