@@ -78,7 +78,7 @@ def test_a_pair_is_as_good_as_the_worse_of_two_models():
 
 
 def test_export_refuses_what_a_runtime_of_the_target_computes_wrongly():
-    with pytest.raises(InputError, match=r"'int8-weights', which tflm known wrong.*; it takes int8"):
+    with pytest.raises(InputError, match=r"'int8-weights', which tflm computes wrong.*; it takes int8"):
         recipe_of(find_target("cortex-m4"), "int8-weights")
     assert "int16x8" in schemes_of(find_target("cortex-m4"))
     assert "int8-weights" in schemes_of(find_target("linux-cpu"))
