@@ -15,7 +15,8 @@ from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.core.tensor_spec import TensorSpec
 from edge_cnn.device.model_input import InputEncoder
 from edge_cnn.device.runtimes.operator_times import OperatorTime
-from edge_cnn.verify.agent_client import AgentClient, AgentRuntime
+from edge_cnn.verify.agent_client import AgentClient
+from edge_cnn.verify.agent_runtime import AgentRuntime
 from edge_cnn.verify.devices.device import Device
 from edge_cnn.verify.latency_report import ColdStart, LatencyReport, Timing
 from edge_cnn.verify.throttling import judge_throttling

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from side_by_side import BARE, EDGE_CNN, alternate, compile_as_installed, result, run_as_script
 
 from edge_cnn.core.bundle import read_bundle
-from edge_cnn.verify.agent_client import AgentRuntime
+from edge_cnn.verify.agent_runtime import AgentRuntime
 from edge_cnn.verify.devices.table import parse_device
 
 GOAL = 1.05

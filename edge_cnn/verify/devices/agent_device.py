@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.protocols import Runtime
-from edge_cnn.verify.agent_client import LIMIT_S, AgentClient, AgentRuntime, runtimes_of
+from edge_cnn.verify.agent_client import LIMIT_S, AgentClient, runtimes_of
+from edge_cnn.verify.agent_runtime import AgentRuntime
 
 AGENT_MODULE = ("-P", "-m", "edge_cnn.device.agent")
 """-P keeps the current folder out of the import path: its files are none of the device's."""

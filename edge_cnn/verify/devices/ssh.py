@@ -14,7 +14,8 @@ from edge_cnn.core.artifact import Artifact
 from edge_cnn.core.errors import DeviceUnavailableError
 from edge_cnn.core.protocols import Kernels, Runtime
 from edge_cnn.core.tensor_spec import TensorSpec
-from edge_cnn.verify.agent_client import LIMIT_S, AgentClient, AgentRuntime, runtimes_of
+from edge_cnn.verify.agent_client import LIMIT_S, AgentClient, runtimes_of
+from edge_cnn.verify.agent_runtime import AgentRuntime
 from edge_cnn.verify.devices.preparation import OnStep
 from edge_cnn.verify.devices.ssh_address import SshAddress, parse_address
 from edge_cnn.verify.devices.ssh_board import SshBoard, find_board
