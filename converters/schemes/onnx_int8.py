@@ -8,15 +8,7 @@ from typing import Any
 from converters.calibration.samples import Calibration
 from converters.converter_output import silent_step
 from converters.schemes.onnx_cleanup import drop_dead
-from converters.schemes.onnx_quantizer import (
-    check_node_names,
-    finished,
-    inferred,
-    operators_to_quantize,
-    quantized,
-    tensors_data,
-)
-from converters.schemes.onnx_ranges import onnx_ranges_of
+from converters.schemes.onnx_quantizer import check_node_names, finished, quantize_statically
 
 
 def quantize_to_onnx_int8(
@@ -46,21 +38,18 @@ def quantize_to_onnx_int8(
         from onnxruntime.quantization import QuantType
         from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
-        with inferred(model) as proto:
-            quantizer = QDQQuantizer(
-                proto,
-                True,  # per channel
-                False,  # the full range of codes
-                QuantType.QInt8,
-                QuantType.QInt8 if symmetric or signed else QuantType.QUInt8,
-                tensors_data(onnx_ranges_of(model, calibration)),
-                [],
-                sorted(in_float),
-                operators_to_quantize(model),
-                # The bias: TensorRT's importer takes no DequantizeLinear of int32.
-                {"ActivationSymmetric": True, "QuantizeBias": False} if symmetric else {},
+        def make(proto: Any, common: list[Any]) -> Any:
+            per_channel, narrow = True, False
+            activations = QuantType.QInt8 if symmetric or signed else QuantType.QUInt8
+            # The bias: TensorRT's importer takes no DequantizeLinear of int32.
+            options: dict[str, bool] = {"ActivationSymmetric": True, "QuantizeBias": False} if symmetric else {}
+            weights = QuantType.QInt8
+            ranges, nodes, left_out, kinds = common
+            return QDQQuantizer(
+                proto, per_channel, narrow, weights, activations, ranges, nodes, left_out, kinds, options
             )
-            result = quantized(quantizer)
+
+        result = quantize_statically(model, calibration, in_float, make)
         _join_relu(result)
         return finished(result)
 

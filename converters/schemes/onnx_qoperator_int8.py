@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 from converters.calibration.samples import Calibration
 from converters.converter_output import silent_step
-from converters.schemes.onnx_quantizer import (
-    check_node_names,
-    finished,
-    inferred,
-    operators_to_quantize,
-    quantized,
-    tensors_data,
-)
-from converters.schemes.onnx_ranges import onnx_ranges_of
+from converters.schemes.onnx_quantizer import check_node_names, finished, quantize_statically
 
 MICROSOFT = "com.microsoft"
 """The domain of ONNX Runtime's own operators: QGemm, QLinearAdd, ... are not of the standard."""
@@ -37,19 +30,11 @@ def quantize_to_qoperator_int8(model: bytes, calibration: Calibration, *, in_flo
         from onnxruntime.quantization.onnx_quantizer import ONNXQuantizer
         from onnxruntime.quantization.quant_utils import QuantizationMode
 
-        with inferred(model) as proto:
-            quantizer = ONNXQuantizer(
-                proto,
-                True,  # per channel
-                False,  # the full range of codes
-                QuantizationMode.QLinearOps,
-                True,  # static
-                QuantType.QInt8,
-                QuantType.QUInt8,
-                tensors_data(onnx_ranges_of(model, calibration)),
-                [],
-                sorted(in_float),
-                operators_to_quantize(model),
-            )
-            result = quantized(quantizer)
+        def make(proto: Any, common: list[Any]) -> Any:
+            per_channel, narrow, static = True, False, True
+            mode = QuantizationMode.QLinearOps
+            weights, activations = QuantType.QInt8, QuantType.QUInt8
+            return ONNXQuantizer(proto, per_channel, narrow, mode, static, weights, activations, *common)
+
+        result = quantize_statically(model, calibration, in_float, make)
         return finished(result, domains=[MICROSOFT])

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from converters.calibration.samples import Calibration
 from converters.schemes.onnx_float32 import OPSET
 from converters.schemes.onnx_opset import lower_opset
+from converters.schemes.onnx_ranges import onnx_ranges_of
 from edge_cnn.core.errors import ModelError
 
 _IN_FLOAT = frozenset({"Softmax"})
@@ -57,6 +59,27 @@ def inferred(model: bytes) -> Iterator[Any]:
         path = Path(folder) / "model.onnx"
         path.write_bytes(model)
         yield load_model_with_shape_infer(path)
+
+
+def quantize_statically(
+    model: bytes,
+    calibration: Calibration,
+    in_float: Collection[str],
+    make: Callable[[Any, list[Any]], Any],
+) -> Any:
+    """The model that one of ONNX Runtime's static quantizers makes, its nodes in the order of execution.
+
+    Args:
+        model: the bytes of a float model from `convert_to_onnx_float32`.
+        calibration: samples that set the ranges.
+        in_float: names of nodes that stay float32.
+        make: the model with shapes, and what both quantizers take in the same order -> the quantizer. The list is the
+            ranges, the nodes to quantize (all), the nodes to leave out, and the kinds of nodes to quantize.
+    """
+    with inferred(model) as proto:
+        ranges = tensors_data(onnx_ranges_of(model, calibration))
+        quantizer = make(proto, [ranges, [], sorted(in_float), operators_to_quantize(model)])
+        return quantized(quantizer)
 
 
 def quantized(quantizer: Any) -> Any:
