@@ -3,6 +3,7 @@ import pytest
 
 from edge_cnn.core.errors import InputError
 from edge_cnn.host.architectures import ARCHITECTURES, build_model
+from edge_cnn.host.architectures.mlp import HIDDEN
 from edge_cnn.host.tensorflow_import import import_tensorflow
 
 
@@ -25,14 +26,29 @@ def test_converters_can_fold_every_batch_norm_and_find_the_head(name):
     _, keras = import_tensorflow()
     model = build_model(name, (28, 28, 1), 10)
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    assert norms
+    assert bool(norms) == (name != "mlp")
     for norm in norms:
         assert isinstance(norm.input._keras_history.operation, keras.layers.Conv2D)
     *_, head, last = model.layers
     assert (head.name, last.name) == ("logits", "scores")
     assert isinstance(head, keras.layers.Dense)
     assert isinstance(last, keras.layers.Softmax)
-    assert 64 <= head.input.shape[1] <= 128
+    assert 32 <= head.input.shape[1] <= 128
+
+
+def test_mlp_has_two_hidden_layers_of_tanh_that_can_be_found_by_name():
+    model = build_model("mlp", (1, 1, 2), 2)
+    points = np.random.default_rng(0).uniform(-1, 1, (5, 1, 1, 2)).astype(np.float32)
+    features = points.reshape(5, 2)
+    for name in HIDDEN:
+        kernel, bias = model.get_layer(name).get_weights()
+        assert kernel.shape[1] == 32
+        features = np.tanh(features @ kernel + bias)
+    kernel, bias = model.get_layer("logits").get_weights()
+    logits = features @ kernel + bias
+    scores = model(points, training=False).numpy()
+    # The Playground's one output in [-1, 1] is the difference of the two scores.
+    np.testing.assert_allclose(scores[:, 1] - scores[:, 0], np.tanh((logits[:, 1] - logits[:, 0]) / 2), atol=1e-6)
 
 
 def test_layers_are_named_alike_every_time():
@@ -43,7 +59,7 @@ def test_layers_are_named_alike_every_time():
 @pytest.mark.parametrize(
     ("name", "shape", "classes", "said"),
     [
-        ("vgg", (28, 28, 1), 10, "unknown architecture 'vgg'; known: lenet, resnet8"),
+        ("vgg", (28, 28, 1), 10, "unknown architecture 'vgg'; known: lenet, resnet8, mlp"),
         ("lenet", (28, 7, 1), 10, "images of 28x7 pixels are too small for lenet"),
         ("lenet", (28, 28, 1), 1, "at least two classes, got 1"),
     ],

@@ -7,11 +7,12 @@ from typing import Any
 from edge_cnn.core.errors import InputError
 from edge_cnn.host.architectures.architecture import Architecture
 from edge_cnn.host.architectures.lenet import LENET
+from edge_cnn.host.architectures.mlp import MLP
 from edge_cnn.host.architectures.resnet8 import RESNET8
 
 __all__ = ["ARCHITECTURES", "Architecture", "build_model", "find_architecture"]
 
-ARCHITECTURES: dict[str, Architecture] = {a.name: a for a in (LENET, RESNET8)}
+ARCHITECTURES: dict[str, Architecture] = {a.name: a for a in (LENET, RESNET8, MLP)}
 
 
 def find_architecture(name: str) -> Architecture:
