@@ -51,6 +51,19 @@ def test_mlp_has_two_hidden_layers_of_tanh_that_can_be_found_by_name():
     np.testing.assert_allclose(scores[:, 1] - scores[:, 0], np.tanh((logits[:, 1] - logits[:, 0]) / 2), atol=1e-6)
 
 
+def test_the_first_neurons_of_mlp_bend_all_over_a_plane_and_not_beside_it():
+    import_tensorflow()[1].utils.set_random_seed(3)
+    kernel, bias = build_model("mlp", (1, 1, 2), 2).get_layer(HIDDEN[0]).get_weights()
+    lengths = np.linalg.norm(kernel, axis=0)
+    # Root mean square after Nguyen and Widrow 1990, eq. 6: 0.7 times the square root of 32 neurons.
+    assert np.sqrt((lengths**2).mean()) == pytest.approx(0.7 * np.sqrt(32), rel=0.2)
+    # The line along which a neuron is 0 lies so far from the origin; the square's corners lie at 1.41.
+    distances = bias / lengths
+    assert (np.abs(distances) < np.sqrt(2)).mean() > 0.7
+    assert distances.min() < -0.5
+    assert distances.max() > 0.5
+
+
 def test_layers_are_named_alike_every_time():
     first, second = (build_model("lenet", (28, 28, 1), 10) for _ in range(2))
     assert [v.path for v in first.weights] == [v.path for v in second.weights]
