@@ -18,10 +18,10 @@ WIDTH = 32
 def build(image_shape: tuple[int, int, int], classes: int) -> Any:
     """Flattens any input; weights after Glorot and Bengio 2010, but for those of the first layer at few inputs.
 
-    There they follow Nguyen and Widrow 1990, for inputs in [-1, 1]: with n inputs and h neurons, a neuron's weights have
-    the length 0.7 h^(1/n) and its bias is uniform up to that, so that each neuron bends in another piece of the input
-    and all pieces together cover it. Glorot's leave every tanh nearly straight over two inputs, and on two spirals most
-    of the training goes by before one bends.
+    There they follow Nguyen and Widrow 1990, for inputs in [-1, 1]: with n inputs and h neurons, a neuron's weights
+    have the length 0.7 h^(1/n) and its bias is uniform up to that, so that each neuron bends in another piece of the
+    input and all pieces together cover it. Glorot's leave every tanh nearly straight over two inputs, and on two
+    spirals most of the training goes by before one bends.
     """
     _, keras = import_tensorflow()
     layers, initializers = keras.layers, keras.initializers
