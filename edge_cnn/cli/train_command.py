@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_cnn.cli.budget_options import take_limits
 from edge_cnn.cli.console import PATH, Console, Progress, common_options, table
 from edge_cnn.cli.output_path import check_folder
 from edge_cnn.cli.train_options import make_config, train_options
@@ -33,6 +34,7 @@ def command(console: Console, data: str, out: Path, **chosen: Any) -> int:
     from edge_cnn.host.training.files import write_training
 
     check_folder(out)
+    check_limits = take_limits(chosen)
     dataset = load_data(data, on_skip=lambda _path, reason: console.note(f"skipped: {reason}"))
     recipe = recipe_of(dataset)
     config = make_config(chosen, recipe, console.seed)
@@ -40,6 +42,9 @@ def command(console: Console, data: str, out: Path, **chosen: Any) -> int:
         f"{config.architecture} on {dataset.name}: {len(dataset.train)} samples to train on, "
         f"{len(dataset.test)} to test, {len(dataset.train.class_names)} classes"
     )
+    budget = check_limits(config.architecture, dataset.train, None)
+    if budget is not None:
+        console.note(budget.describe())
     with console.progress("training", config.epochs) as update:
         live = _Live(update)
         result = train(
@@ -54,7 +59,8 @@ def command(console: Console, data: str, out: Path, **chosen: Any) -> int:
     _note_ending(console, result)
     evaluation = evaluate(predict_scores(result.model, dataset.test, result.preprocessing), dataset.test)
     write_training(out, result, dataset, evaluation)
-    console.result(_document(result, evaluation, out), _summary(result, evaluation, out))
+    document = _document(result, evaluation, out) | ({} if budget is None else {"budget": budget.to_json()})
+    console.result(document, _summary(result, evaluation, out))
     return 0
 
 
