@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from edge_cnn.core.errors import ModelError
 from edge_cnn.host.budget import ModelCosts, model_costs
 from edge_cnn.host.budget.file_size import INT8
@@ -19,9 +21,14 @@ MEASURES = (
 
 
 def costs(story: Story) -> Section | None:
-    """Multiplications and weights by layer, with the totals; None for a network that is no graph of layers."""
+    """Multiplications and weights by layer, with the totals."""
+    return costs_of_model(story.result.model)
+
+
+def costs_of_model(model: Any) -> Section | None:
+    """The same of a Keras model; None for one that is no graph of layers."""
     try:
-        found = model_costs(story.result.model)
+        found = model_costs(model)
     except ModelError:
         return None
     text = (
