@@ -24,7 +24,7 @@ from edge_cnn.core.errors import DataError
 from edge_cnn.core.manifest import ArtifactEntry, Manifest
 from edge_cnn.core.preprocessing import Preprocessing, input_range
 from edge_cnn.host.golden_recording import record_golden
-from edge_cnn.host.training_input import model_inputs
+from edge_cnn.host.training.inputs import model_inputs
 
 
 def choose_preprocessing(source: SourceModel, pixel_range: tuple[float, float] | None) -> tuple[Preprocessing, str]:

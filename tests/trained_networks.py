@@ -19,19 +19,19 @@ FEWER = 8
 def train_lenet(folder: Path) -> None:
     """Write a lenet trained on digits as `train` writes it: model.keras with training.json beside it."""
     # Augmentation is what takes long, and what a few epochs gain nothing from.
-    _train_lenet(folder, _digits()[0], EPOCHS, augment=False)
+    _train_lenet(folder, _digits()[0], EPOCHS, augmented=False)
 
 
 def train_lenet_on_eight_digits(folder: Path) -> None:
     """As `train_lenet`, on the digits below 8 alone; longer, for the features to tell the other two apart."""
-    _train_lenet(folder, eight_digits()[0], 10, augment=True)
+    _train_lenet(folder, eight_digits()[0], 10, augmented=True)
 
 
 def train_resnet8(folder: Path) -> None:
     """Write model.keras, a ResNet-8 for colour images, and dropped.keras, the same without batch normalization."""
     from edge_cnn.host.training import TrainConfig, train
 
-    config = TrainConfig("resnet8", epochs=4, patience=None, augment=False)
+    config = TrainConfig("resnet8", epochs=4, patience=None, augmentation=None)
     model = train(config, coloured(_digits()[0], 1)).model
     model.save(folder / "model.keras")
     for layer in model.layers:
@@ -56,10 +56,12 @@ def coloured(digits: LabelledImages, seed: int) -> LabelledImages:
     return LabelledImages(images, digits.labels, digits.class_names)
 
 
-def _train_lenet(folder: Path, part: LabelledImages, epochs: int, *, augment: bool) -> None:
+def _train_lenet(folder: Path, part: LabelledImages, epochs: int, *, augmented: bool) -> None:
     from edge_cnn.host.training import TrainConfig, train
+    from edge_cnn.host.training.augmentation import Augmentation
 
-    trained = train(TrainConfig("lenet", epochs=epochs, patience=None, augment=augment), part)
+    augmentation = Augmentation() if augmented else None
+    trained = train(TrainConfig("lenet", epochs=epochs, patience=None, augmentation=augmentation), part)
     trained.model.save(folder / "model.keras")
     about: dict[str, Any] = {
         "labels": trained.labels,

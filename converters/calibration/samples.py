@@ -14,7 +14,7 @@ from converters.calibration.table import DEFAULT_METHOD
 from edge_cnn.core.errors import DataError
 from edge_cnn.core.labelled_images import LabelledImages, stratified_sample
 from edge_cnn.core.preprocessing import Preprocessing
-from edge_cnn.host.training_input import model_inputs
+from edge_cnn.host.training.inputs import model_inputs
 
 DEFAULT_SAMPLES = 500
 MIN_SAMPLES = 20

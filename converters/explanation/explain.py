@@ -25,7 +25,7 @@ from converters.sources.class_order import in_model_order
 from edge_cnn.core.errors import DataError
 from edge_cnn.core.labelled_images import LabelledImages, stratified_sample
 from edge_cnn.core.preprocessing import Preprocessing, input_range
-from edge_cnn.host.training_input import model_inputs
+from edge_cnn.host.training.inputs import model_inputs
 
 HELD_OUT_SAMPLES = 500
 

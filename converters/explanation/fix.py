@@ -14,7 +14,7 @@ from converters.explanation.reading import float_groups
 from converters.float_graph.float_graph import FloatGraph
 from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.core.preprocessing import Preprocessing
-from edge_cnn.host.training_input import model_inputs
+from edge_cnn.host.training.inputs import model_inputs
 from edge_cnn.verify.tolerance_check import SHARE_SLACK
 
 WORDS: dict[str, str] = {

@@ -22,7 +22,7 @@ from converters.sources.source_model import SourceModel
 from edge_cnn.core.artifact import TFLITE, Artifact
 from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.core.preprocessing import Preprocessing
-from edge_cnn.host.training_input import model_inputs
+from edge_cnn.host.training.inputs import model_inputs
 from edge_cnn.verify.tolerance_check import SHARE_SLACK
 
 MIXED = "int8-mixed"

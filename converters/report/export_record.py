@@ -15,7 +15,7 @@ from edge_cnn.core.artifact import TFLITE
 from edge_cnn.core.bundle import Bundle
 from edge_cnn.core.errors import ModelError
 from edge_cnn.core.labelled_images import LabelledImages
-from edge_cnn.host.training_input import model_inputs
+from edge_cnn.host.training.inputs import model_inputs
 
 LAYER_SAMPLES = 32
 """Training samples that the layers are compared with: an SQNR of so many is steady within a tenth of a dB."""

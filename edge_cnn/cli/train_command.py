@@ -9,6 +9,7 @@ import click
 
 from edge_cnn.cli.console import PATH, Console, Progress, common_options, table
 from edge_cnn.cli.output_path import check_folder
+from edge_cnn.cli.train_options import make_config, train_options
 
 if TYPE_CHECKING:
     from edge_cnn.host.evaluation import Evaluation
@@ -17,62 +18,27 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--data", required=True, help="A data set of 'edge-cnn data', a folder of images by class, or an .npz.")
-@click.option("--arch", "architecture", required=True, help="lenet or resnet8.")
 @click.option("--out", type=PATH, required=True, metavar="DIR", help="Folder for model.keras, report.html and more.")
-@click.option("--epochs", type=int, default=30, show_default=True)
-@click.option("--learning-rate", type=float, help="Peak of warm-up and cosine; default: the optimizer's own.")
-@click.option("--optimizer", default="adam", show_default=True, help="adam, adamw, sgd or rmsprop.")
-@click.option("--batch-size", type=int, default=64, show_default=True)
-@click.option(
-    "--patience",
-    type=click.IntRange(0),
-    default=10,
-    show_default=True,
-    help="Stop after so many epochs without a lower validation loss; 0: never.",
-)
-@click.option("--class-weights", help="'balanced': every class weighs the same, however many samples it has.")
-@click.option("--no-augment", is_flag=True, help="Do not change the images at random.")
+@train_options
 @common_options
-def command(
-    console: Console,
-    data: str,
-    architecture: str,
-    out: Path,
-    epochs: int,
-    learning_rate: float | None,
-    optimizer: str,
-    batch_size: int,
-    patience: int,
-    class_weights: str | None,
-    no_augment: bool,
-) -> int:
+def command(console: Console, data: str, out: Path, **chosen: Any) -> int:
     """Train a CNN on DATA with full back-propagation.
 
     The best weights by validation are kept; Ctrl-C ends the training and keeps the best so far.
     """
     from edge_cnn.host.data_source import load_data
     from edge_cnn.host.evaluation import evaluate
-    from edge_cnn.host.training import TrainConfig, predict_scores, train
-    from edge_cnn.host.training_files import write_training
+    from edge_cnn.host.training import predict_scores, train
+    from edge_cnn.host.training.files import write_training
 
-    config = TrainConfig(
-        architecture=architecture,
-        optimizer=optimizer,
-        learning_rate=learning_rate,
-        epochs=epochs,
-        batch_size=batch_size,
-        patience=patience or None,
-        class_weights=class_weights,
-        augment=not no_augment,
-        seed=console.seed,
-    )
+    config = make_config(chosen, console.seed)
     check_folder(out)
     dataset = load_data(data, on_skip=lambda _path, reason: console.note(f"skipped: {reason}"))
     console.note(
-        f"{architecture} on {dataset.name}: {len(dataset.train)} samples to train on, "
+        f"{config.architecture} on {dataset.name}: {len(dataset.train)} samples to train on, "
         f"{len(dataset.test)} to test, {len(dataset.train.class_names)} classes"
     )
-    with console.progress("training", epochs) as update:
+    with console.progress("training", config.epochs) as update:
         live = _Live(update)
         result = train(config, dataset.train, on_epoch=live.on_epoch, on_step=live.on_step)
     if result.interrupted and result.best_epoch == 0:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edge_cnn.core.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from edge_cnn.host.training import EpochRecord
+    from edge_cnn.host.training.records import EpochRecord
 
 INK, SOFT, LINE = "#1d2730", "#5b6b78", "#dfe5ea"
 FIRST, SECOND = "#2563a8", "#d97706"

@@ -31,7 +31,7 @@ def npz(tmp_path_factory):
 def run(npz, tmp_path_factory):
     """Folder of a training by the command, what it printed, and its status."""
     out = tmp_path_factory.mktemp("runs") / "new" / "bars"
-    words = ["--epochs", "12", "--batch-size", "16", "--no-augment", "--seed", "3"]
+    words = ["--epochs", "12", "--batch-size", "16", "--augment", "none", "--seed", "3"]
     status = main(["train", "--data", str(npz), "--arch", "lenet", "--out", str(out), *words])
     assert status == 0
     return out
@@ -150,7 +150,7 @@ def test_ctrl_c_before_there_is_anything_to_keep_writes_nothing(
 def test_a_write_that_fails_leaves_the_old_files_whole(npz, tmp_path, monkeypatch, capsys, small_network):
     for name in FILES:
         (tmp_path / name).write_text("old")
-    monkeypatch.setattr("edge_cnn.host.training_files._json", lambda _value: 1 / 0)
+    monkeypatch.setattr("edge_cnn.host.training.files._json", lambda _value: 1 / 0)
     assert main(["train", "--data", str(npz), "--arch", small_network, "--out", str(tmp_path), "--epochs", "1"]) == 2
     assert "internal error: ZeroDivisionError" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == FILES

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from edge_cnn.core.errors import InputError
-from edge_cnn.host.optimizers import LAST_RATE, OPTIMIZERS, find_optimizer, make_optimizer
+from edge_cnn.host.training.optimizers import LAST_RATE, OPTIMIZERS, find_optimizer, make_optimizer
 
 
 def test_the_rate_rises_in_a_line_and_falls_along_half_a_cosine():

@@ -16,8 +16,9 @@ from edge_cnn.core.errors import InputError
 from edge_cnn.host.datasets import Dataset
 from edge_cnn.host.evaluation import Evaluation
 from edge_cnn.host.tensorflow_import import import_tensorflow
-from edge_cnn.host.training import TrainResult
-from edge_cnn.host.training_report import training_report
+from edge_cnn.host.training.records import TrainResult
+from edge_cnn.host.training_report.page import training_report
+from edge_cnn.host.training_report.section import Story
 
 MODEL, HISTORY, REPORT, TRAINING = "model.keras", "history.json", "report.html", "training.json"
 
@@ -59,7 +60,7 @@ def write_training(folder: Path, result: TrainResult, dataset: Dataset, evaluati
         UnavailableError: matplotlib or Jinja2 is not installed.
     """
     record = training_record(result, dataset, evaluation)
-    report = training_report(result, evaluation, dataset.test, record)
+    report = training_report(Story(result, evaluation, dataset, record))
     history = [epoch.to_json() for epoch in result.history]
     try:
         folder.mkdir(parents=True, exist_ok=True)

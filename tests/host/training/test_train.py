@@ -11,9 +11,9 @@ from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.host import training
 from edge_cnn.host.evaluation import evaluate
 from edge_cnn.host.training import TrainConfig, predict_scores, train
-from edge_cnn.host.training_input import model_inputs
+from edge_cnn.host.training.inputs import model_inputs
 
-QUICK = TrainConfig(epochs=3, batch_size=16, augment=False)
+QUICK = TrainConfig(epochs=3, batch_size=16, augmentation=None)
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_ctrl_c_keeps_the_best_so_far(bars):
             signal.raise_signal(signal.SIGINT)
 
     result = train(QUICK, bars(60), on_epoch=interrupt)
-    whole = train(TrainConfig(epochs=3, batch_size=16, augment=False), bars(60))
+    whole = train(TrainConfig(epochs=3, batch_size=16, augmentation=None), bars(60))
     assert result.interrupted
     assert result.history == whole.history[:3]
     assert result.best_epoch == min(result.history[1:], key=lambda record: record.val_loss).epoch
@@ -124,7 +124,7 @@ def test_ctrl_c_before_the_first_epoch_leaves_the_untrained_network(bars, quick)
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("edge_cnn.host.training_recorder.SECONDS_BETWEEN_STEPS", 0)
+        patch.setattr("edge_cnn.host.training.records.SECONDS_BETWEEN_STEPS", 0)
         result = train(quick, bars(60), on_step=interrupt)
     assert result.interrupted
     assert result.best_epoch == 0
@@ -144,7 +144,7 @@ def test_balanced_classes_help_the_rare_one(bars):
     samples, test = bars(0, counts=(150, 150, 6)), bars(90, seed=1)
     sure = {}
     for weights in (None, "balanced"):
-        config = TrainConfig(epochs=4, batch_size=16, augment=False, class_weights=weights, patience=None)
+        config = TrainConfig(epochs=4, batch_size=16, augmentation=None, class_weights=weights, patience=None)
         result = train(config, samples)
         sure[weights] = predict_scores(result.model, test, result.preprocessing)[test.labels == 2, 2].mean()
     assert sure["balanced"] > sure[None]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from edge_cnn.host.augmentation import Augmentation, augment
+from edge_cnn.host.training.augmentation import Augmentation, augment
 
 FULL = Augmentation()
 STILL = Augmentation(rotation=0, zoom=0, shift=0, shear=0, blur=0)

@@ -4,8 +4,8 @@ import pytest
 from edge_cnn.core.errors import DataError
 from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.core.preprocessing import Preprocessing
-from edge_cnn.host.augmentation import Augmentation
-from edge_cnn.host.training_input import balanced_weights, default_preprocessing, model_inputs, training_batches
+from edge_cnn.host.training.augmentation import Augmentation
+from edge_cnn.host.training.inputs import balanced_weights, default_preprocessing, model_inputs, training_batches
 
 
 def samples(images):

@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edge_cnn.core.labelled_images import LabelledImages
-from edge_cnn.host.charts import confusion_matrix, image_grid, training_curve
-from edge_cnn.host.evaluation import Evaluation
 from edge_cnn.host.page_template import render
 from edge_cnn.host.training import TrainResult
+from edge_cnn.host.training_report.learning import learning
+from edge_cnn.host.training_report.mistakes import confusion, surest_mistakes
+from edge_cnn.host.training_report.section import Section, Story
 
 TEMPLATE = "training_report.html"
-MISTAKES_SHOWN = 24
+
+SECTIONS: tuple[Callable[[Story], Section | None], ...] = (learning, confusion, surest_mistakes)
+"""In the order of the page; one that has nothing to say of a training gives None."""
 
 
-def training_report(result: TrainResult, evaluation: Evaluation, test: LabelledImages, record: dict[str, Any]) -> str:
+def training_report(story: Story) -> str:
     """The page as text.
-
-    Args:
-        result: the training.
-        evaluation: of the test part.
-        test: the test part itself, for pictures.
-        record: the content of `training.json`.
 
     Raises:
         UnavailableError: matplotlib or Jinja2 is not installed.
     """
+    result, evaluation, record = story.result, story.evaluation, story.record
     best = result.history[result.best_epoch]
-    wrong = len(test) - int(np.trace(evaluation.confusion))
-    shown = evaluation.worst_mistakes(MISTAKES_SHOWN)
+    wrong = len(evaluation.labels) - int(np.trace(evaluation.confusion))
     return render(
         "edge_cnn.host",
         TEMPLATE,
@@ -39,34 +35,13 @@ def training_report(result: TrainResult, evaluation: Evaluation, test: LabelledI
         summary=_summary(result),
         cards=[
             {"value": _percent(evaluation.accuracy), "label": "right on the test part"},
-            {"value": f"{wrong} of {len(test)}", "label": "wrong on the test part"},
+            {"value": f"{wrong} of {len(evaluation.labels)}", "label": "wrong on the test part"},
             {"value": _percent(best.val_accuracy), "label": "right on the validation part"},
             {"value": f"{result.model.count_params():,}", "label": "parameters"},
         ],
-        curve=training_curve(result.history),
-        confusion=confusion_matrix(evaluation.confusion, evaluation.class_names),
-        test_count=len(test),
-        mistakes_title="The surest mistakes" if wrong else "No mistakes on the test part",
-        mistakes=_mistakes(evaluation, test, shown) if len(shown) else "",
+        sections=[section for make in SECTIONS if (section := make(story)) is not None],
         facts=[{"name": name, "value": value} for name, value in _facts(record).items()],
     )
-
-
-def _mistakes(evaluation: Evaluation, test: LabelledImages, shown: NDArray[np.int64]) -> str:
-    names = evaluation.class_names
-    captions = [
-        f"{names[evaluation.labels[i]]}, taken for {names[evaluation.answers[i]]} ({evaluation.scores[i].max():.0%})"
-        for i in shown
-    ]
-    return image_grid(_pictures(test.images[shown]), captions)
-
-
-def _pictures(images: NDArray[Any]) -> NDArray[np.uint8]:
-    """Pixels as they are; float inputs stretched to 0..255, and their first channel where there are not 1 or 3."""
-    if images.dtype != np.uint8:
-        low, high = float(images.min()), float(images.max())
-        images = ((images - low) * (255.0 / max(high - low, 1e-12))).astype(np.uint8)
-    return images if images.shape[3] in (1, 3) else images[..., :1]
 
 
 def _summary(result: TrainResult) -> str:

@@ -1,0 +1,88 @@
+"""How a training is asked for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from edge_cnn.core.errors import InputError
+from edge_cnn.host.architectures import find_architecture
+from edge_cnn.host.training.augmentation import Augmentation
+from edge_cnn.host.training.objectives import CROSS_ENTROPY, find_objective
+from edge_cnn.host.training.optimizers import find_optimizer
+from edge_cnn.host.training.schedules import find_schedule
+
+BALANCED = "balanced"
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train.
+
+    Attributes:
+        architecture: a row of `ARCHITECTURES`.
+        optimizer: a row of `OPTIMIZERS`.
+        learning_rate: peak of warm-up and schedule; None takes the optimizer's own default.
+        epochs: at most so many.
+        batch_size: samples a step; fewer where the data has fewer.
+        patience: stop after so many epochs without a lower validation loss; None never stops early.
+        class_weights: "balanced" gives every class the same weight together; None gives every sample the same.
+        augmentation: change images at random, new every epoch; None leaves them as they are.
+        validation_share: share of the training part that no update sees, in (0, 1).
+        seed: of the weights, the order, the split, dropout and augmentation; 0..2**32-1.
+        objective: a row of `OBJECTIVES`.
+        schedule: a row of `SCHEDULES`.
+        warm_up: share of the steps in which the learning rate rises from 0, in [0, 1).
+        weight_decay: pulls weights to 0, see `make_optimizer`; None takes the optimizer's own default.
+        clip_norm: longest gradient of all layers together; None leaves gradients as they are.
+    """
+
+    architecture: str = "lenet"
+    optimizer: str = "adam"
+    learning_rate: float | None = None
+    epochs: int = 30
+    batch_size: int = 64
+    patience: int | None = 10
+    class_weights: str | None = None
+    augmentation: Augmentation | None = field(default_factory=Augmentation)
+    validation_share: float = 0.1
+    seed: int = 0
+    objective: str = CROSS_ENTROPY
+    schedule: str = "cosine"
+    warm_up: float = 0.05
+    weight_decay: float | None = None
+    clip_norm: float | None = None
+
+    def __post_init__(self) -> None:
+        find_architecture(self.architecture)
+        find_optimizer(self.optimizer)
+        find_objective(self.objective)
+        find_schedule(self.schedule)
+        rate = self.learning_rate
+        if rate is not None and not 0 < rate < math.inf:
+            raise InputError(f"learning rate {rate}: it must be positive and finite; try 0.001")
+        for name, value in (("epochs", self.epochs), ("batch size", self.batch_size)):
+            if value < 1:
+                raise InputError(f"{name} {value}: it must be at least 1")
+        if self.patience is not None and self.patience < 1:
+            raise InputError(f"patience {self.patience}: it must be at least 1")
+        if self.class_weights not in (None, BALANCED):
+            raise InputError(f"unknown class weights {self.class_weights!r}; known: {BALANCED}")
+        if not 0 < self.validation_share < 1:
+            raise InputError(f"validation share {self.validation_share}: it must lie between 0 and 1; try 0.1")
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"seed {self.seed}: it must lie between 0 and {2**32 - 1}")
+        if not 0 <= self.warm_up < 1:
+            raise InputError(f"warm-up {self.warm_up}: it is a share of the steps, from 0 to below 1; try 0.05")
+        if self.weight_decay is not None and not 0 <= self.weight_decay < math.inf:
+            raise InputError(f"weight decay {self.weight_decay}: it must be 0 or positive; try 0.0005")
+        if self.clip_norm is not None and not 0 < self.clip_norm < math.inf:
+            raise InputError(f"clip norm {self.clip_norm}: it must be positive; try 1")
+
+    @property
+    def peak_rate(self) -> float:
+        return find_optimizer(self.optimizer).learning_rate if self.learning_rate is None else self.learning_rate
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"learning_rate": self.peak_rate}

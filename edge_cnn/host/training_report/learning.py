@@ -1,0 +1,16 @@
+"""The course of loss and accuracy."""
+
+from __future__ import annotations
+
+from edge_cnn.host.charts import training_curve
+from edge_cnn.host.training_report.section import Section, Story
+
+
+def learning(story: Story) -> Section:
+    """Loss and error by epoch, of training and of validation."""
+    return Section(
+        "Learning",
+        training_curve(story.result.history),
+        "Epoch 0 is the untrained network. Training is measured while the images are changed at random and with "
+        "dropout, so it may look worse than validation, which is measured on samples that no update saw.",
+    )
