@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edge_cnn.core.errors import InputError
 from edge_cnn.host.landscape.directions import filter_normalized_direction
 from edge_cnn.host.landscape.twin import make_twin
+from edge_cnn.host.training.objectives import CROSS_ENTROPY
 
 POINTS = 21
 REACH = 1.0
@@ -45,7 +46,7 @@ def loss_surface(
     inputs: NDArray[np.float32],
     labels: NDArray[np.int64],
     *,
-    objective_name: str = "cross-entropy",
+    objective_name: str = CROSS_ENTROPY,
     points: int = POINTS,
     reach: float = REACH,
     seed: int = 0,
@@ -60,7 +61,7 @@ def loss_surface(
         model: `keras.Model`, float32 (n, height, width, channels) -> outputs.
         inputs: float32 (n, height, width, channels), at least one; the cost is n times points squared.
         labels: int64 (n,).
-        objective_name: "cross-entropy", "squared-error" or "reconstruction".
+        objective_name: a row of `OBJECTIVES`.
         points: along each direction; odd, so that the network itself is one of them.
         reach: how far to go each way.
         seed: of the two directions.
