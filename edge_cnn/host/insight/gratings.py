@@ -24,9 +24,9 @@ COLOUR_SHARE = 0.5
 FAINT = 0.05
 """Of the longest filter's length; a shorter one says little."""
 
-BRIGHTNESS, SPOT, HORIZONTAL, VERTICAL, DIAGONAL, COLOUR, SILENT = KINDS = (
+BRIGHTNESS, NO_DIRECTION, HORIZONTAL, VERTICAL, DIAGONAL, COLOUR, SILENT = KINDS = (
     "brightness",
-    "spot",
+    "no direction",
     "horizontal",
     "vertical",
     "diagonal",
@@ -53,7 +53,7 @@ def filter_kind(kernel: NDArray[np.floating]) -> str:
     if abs(float(gray.sum())) >= responses.max():
         return BRIGHTNESS
     if selectivity(responses) < SELECTIVE:
-        return SPOT
+        return NO_DIRECTION
     return stripes_at(float(ANGLES[responses.max(axis=0).argmax()]))
 
 
