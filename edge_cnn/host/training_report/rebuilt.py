@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge_cnn.host.charts import FIRST, SECOND, SOFT, WIDTH_INCHES, drawing, image_grid, svg_text
 from edge_cnn.host.page_template import render
@@ -54,6 +53,8 @@ def _learning(history: Sequence[EpochRecord]) -> Section:
         for key, colour, label in (("loss", FIRST, "training"), ("val_loss", SECOND, "validation")):
             axes.plot(epochs, [getattr(record, key) for record in history], color=colour, label=label)
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("{x:g}")
         axes.set_title("mean squared difference of output and input", color=SOFT)
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
@@ -86,15 +87,16 @@ def _pairs(rebuilt: Reconstruction) -> Section:
     half = min(PAIRS // 2, len(worst_first))
     others = np.linspace(half, len(worst_first) - 1, PAIRS - half).astype(int) if len(worst_first) > half else []
     rows = worst_first[[*range(half), *dict.fromkeys(int(place) for place in others)]]
-    shown: NDArray[np.float32] = np.stack([rebuilt.inputs[rows], rebuilt.outputs[rows]], axis=1)
     # One scale for both, so that what came back paler looks paler.
     low, high = float(rebuilt.inputs.min()), float(rebuilt.inputs.max())
-    pixels = visible_pixels(np.clip(shown, low, high).reshape(-1, *rebuilt.inputs.shape[1:]))
-    captions = [text for row in rows for text in ("input", f"came back, {rebuilt.errors[row]:.3g}")]
+    sides = (rebuilt.inputs[rows], np.clip(rebuilt.outputs[rows], low, high))
+    gap = np.full((len(rows), 1, *rebuilt.inputs.shape[2:]), high, np.float32)
+    pixels = visible_pixels(np.concatenate([sides[0], gap, sides[1]], axis=1))
+    captions = [f"{rebuilt.errors[row]:.3g}" for row in rows]
     return Section(
         "What came back",
         image_grid(pixels, captions),
-        "Each input beside what the network made of it, with the mean squared difference; the worst first, then the "
-        "others from bad to good.",
+        "Above the input, below it what the network made of it, and the mean squared difference; the worst first, then "
+        "the others from bad to good.",
         wide=True,
     )
