@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edge_cnn.core.errors import InputError
 from edge_cnn.host.landscape.twin import make_twin
+from edge_cnn.host.training.objectives import CROSS_ENTROPY
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def line_between(
     second: list[NDArray[Any]],
     inputs: NDArray[np.float32],
     labels: NDArray[np.int64],
-    objective_name: str = "cross-entropy",
+    objective_name: str = CROSS_ENTROPY,
     points: int = 21,
 ) -> LineBetween:
     """Walk from one set of weights to another of the same architecture; `model` keeps its own.
@@ -53,7 +54,7 @@ def line_between(
         first, second: what `model.get_weights()` gave after each training.
         inputs: float32 (n, height, width, channels), at least one.
         labels: int64 (n,).
-        objective_name: "cross-entropy", "squared-error" or "reconstruction".
+        objective_name: a row of `OBJECTIVES`.
         points: on the line, the ends included; at least 2.
 
     Raises:

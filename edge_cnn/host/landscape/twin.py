@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_cnn.host.landscape.objective import find_losses, is_classifier, loss_output
+from edge_cnn.core.errors import InputError
+from edge_cnn.host.architectures.architecture import LOGITS
 from edge_cnn.host.tensorflow_import import import_tensorflow
+from edge_cnn.host.training.objectives import Objective, find_objective
 
 BATCH = 256
 
@@ -43,14 +45,14 @@ def make_twin(model: Any, inputs: NDArray[np.float32], labels: NDArray[np.int64]
         model: `keras.Model`, Functional or Sequential.
         inputs: float32 (n, height, width, channels).
         labels: int64 (n,).
-        objective_name: "cross-entropy", "squared-error" or "reconstruction".
+        objective_name: a row of `OBJECTIVES`.
 
     Raises:
         InputError: unknown objective, or a classifier without logits.
     """
     tf, keras = import_tensorflow()
-    losses = find_losses(objective_name)
-    original = keras.Model(model.inputs, loss_output(model, objective_name))
+    objective = find_objective(objective_name)
+    original = keras.Model(model.inputs, _output_of(model, objective))
     network = keras.models.clone_model(original, call_function=_normalize_by_batch, recursive=True)
     for copy, variable in zip(network.weights, original.weights, strict=True):
         copy.assign(variable)
@@ -68,21 +70,33 @@ def make_twin(model: Any, inputs: NDArray[np.float32], labels: NDArray[np.int64]
     def batch_totals(start: Any) -> tuple[Any, Any]:
         chosen, answers = (part[start : start + BATCH] for part in data)
         outputs = network(chosen, training=False)
-        right = (
-            tf.equal(tf.argmax(outputs, axis=-1), answers) if is_classifier(objective_name) else tf.zeros_like(answers)
-        )
-        return tf.reduce_sum(losses(outputs, answers, chosen)), tf.reduce_sum(tf.cast(right, tf.float32))
+        right = tf.zeros_like(answers)
+        if objective.classifies:
+            right = tf.cast(tf.equal(tf.argmax(outputs, axis=-1), answers), tf.int64)
+        return tf.reduce_sum(objective.losses(tf, outputs, answers, chosen)), tf.reduce_sum(right)
 
     def measure() -> tuple[float, float]:
         totals = [[float(total) for total in batch_totals(tf.constant(i))] for i in range(0, len(labels), BATCH)]
         loss, right = np.sum(totals, axis=0) / len(labels)
-        return float(loss), float(right) if is_classifier(objective_name) else float("nan")
+        return float(loss), float(right) if objective.classifies else float("nan")
 
     @tf.function(autograph=False)
     def run_by_batch() -> None:
         network(data[0][:STATISTICS_SAMPLES])
 
     return Twin(network, place, measure, run_by_batch if norms else lambda: None)
+
+
+def _output_of(model: Any, objective: Objective) -> Any:
+    """The logits of a classifier, since a softmax may round to 0; else what the network gives."""
+    if not objective.classifies:
+        return model.outputs[0]
+    names = [layer.name for layer in model.layers]
+    if LOGITS not in names:
+        raise InputError(
+            f"the network has no layer {LOGITS!r}; its last layers are {', '.join(names[-3:])}; rename one"
+        )
+    return model.get_layer(LOGITS).output
 
 
 def _normalize_by_batch(layer: Any, *arguments: Any, **keywords: Any) -> Any:

@@ -175,7 +175,7 @@ def test_a_sequential_model_is_taken_too():
     [
         ({"points": 1}, "at least 2"),
         ({"first": [np.zeros(3)]}, "the first weights are not of this architecture"),
-        ({"objective_name": "hinge"}, "unknown loss 'hinge'; known: cross-entropy"),
+        ({"objective_name": "hinge"}, "unknown objective 'hinge'; known: cross-entropy"),
     ],
 )
 def test_what_cannot_be_a_line_is_refused(change, words):
