@@ -1,7 +1,7 @@
 """The same training from several random initializations, of which the best by validation loss is kept.
 
-Nothing but the initial weights differs: split, order of the samples, augmentation and the masks of dropout are those of the
-configuration's seed. So what differs in the end is what the place of the start was worth.
+Nothing but the initial weights differs: split, order of the samples, augmentation and the masks of dropout are those of
+the configuration's seed. So what differs in the end is what the place of the start was worth.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_cnn.core.errors import CheckFailedError, InputError
+from edge_cnn.host.landscape.line import LineBetween
 from edge_cnn.host.training.config import TrainConfig
 from edge_cnn.host.training.initialization import RANDOM
 from edge_cnn.host.training.origin import KEPT
@@ -31,7 +32,7 @@ class Restart:
 
     Attributes:
         initial_seed: of its initial weights.
-        ended: `FINISHED`; `DIVERGED`, at a loss that was not finite; or `INTERRUPTED`, which takes part in no comparison.
+        ended: `FINISHED`; `DIVERGED`, at a loss that was not finite; or `INTERRUPTED`, which nothing is compared with.
         history: one record an epoch; empty where it diverged in the first.
         best_epoch: the one with the lowest validation loss, 0 for none.
         weights: after it, as `keras.Model.get_weights` gives them; empty for none.
@@ -80,12 +81,14 @@ class Restarts:
         runs: those that were begun, in order.
         kept: which of them has the lowest validation loss; the first of equals.
         result: the whole of that one.
+        line: from the best to the second best; None where there is none, or it was not walked.
     """
 
     asked: int
     runs: tuple[Restart, ...]
     kept: int
     result: TrainResult
+    line: LineBetween | None = None
 
     @property
     def interrupted(self) -> bool:

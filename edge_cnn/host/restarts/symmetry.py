@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_cnn.host.training.initialization import RANDOM
+from edge_cnn.core.errors import CheckFailedError
 from edge_cnn.host.training.config import TrainConfig
+from edge_cnn.host.training.initialization import RANDOM
 from edge_cnn.host.training.loop import View
 from edge_cnn.host.training.records import EpochRecord, TrainResult
 from edge_cnn.host.training.units import layer_units, leaf_layers
@@ -98,13 +100,28 @@ class Symmetry:
         ]
 
 
-def course(result: TrainResult, watch: UnitWatch) -> Course:
-    """Of a training that `watch` saw."""
+def symmetry_of(
+    result: TrainResult, watch: UnitWatch, run: Callable[[TrainConfig, UnitWatch], TrainResult]
+) -> Symmetry:
+    """Hold a training against the same one from random weights, which is run here; Ctrl-C leaves it out.
+
+    Args:
+        result: of the training from weights that are not random.
+        watch: what saw it.
+        run: `train` with the same samples; its units are to be seen by the watch.
+    """
+    config, beside = result.config, UnitWatch()
+    chosen = _course(result, watch)
+    if result.interrupted:
+        return Symmetry(config.initialization, chosen, None)
+    try:
+        other = run(replace(config, initialization=RANDOM), beside)
+    except (CheckFailedError, KeyboardInterrupt):
+        return Symmetry(config.initialization, chosen, None)
+    return Symmetry(config.initialization, chosen, None if other.interrupted else _course(other, beside))
+
+
+def _course(result: TrainResult, watch: UnitWatch) -> Course:
     rows = {layer.name: layer_units(layer) for layer in leaf_layers(result.model)}
     weights = {name: units for name, units in rows.items() if units is not None}
     return Course(result.history, watch.epochs, weights)
-
-
-def random_instead(config: TrainConfig) -> TrainConfig:
-    """The same training from random weights."""
-    return replace(config, initialization=RANDOM)

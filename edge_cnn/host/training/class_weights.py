@@ -57,7 +57,8 @@ def check_class_weights(weights: ClassWeights) -> None:
     for name, weight in weights.items():
         if not 0 < weight < math.inf:
             raise InputError(
-                f"class weight {weight:g} of {name!r}: it must be positive and finite; to leave a class out, drop its samples"
+                f"class weight {weight:g} of {name!r}: it must be positive and finite; "
+                "to leave a class out, drop its samples"
             )
 
 
@@ -81,7 +82,9 @@ def weights_of_classes(
     names = list(class_names)
     for name in weights:
         if names.count(name) > 1:
-            raise InputError(f"class weights: {names.count(name)} classes are called {name!r}; give them different names")
+            raise InputError(
+                f"class weights: {names.count(name)} classes are called {name!r}; give them different names"
+            )
         if name not in names:
             known = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
             raise InputError(f"class weights: no class is called {name!r}; the classes are {known}")

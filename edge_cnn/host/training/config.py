@@ -40,8 +40,8 @@ class TrainConfig:
         clip_norm: longest gradient of all layers together; None leaves gradients as they are.
         initialization: a row of `INITIALIZATIONS`.
         initial_seed: of the initial weights alone, 0..2**32-1; None takes those that `seed` gives.
-        origin: the trained network that training starts from, which `architecture` is then named after; None starts from
-            new weights.
+        origin: the trained network that training starts from, which `architecture` is then named after; None starts
+            from new weights.
     """
 
     architecture: str = "lenet"

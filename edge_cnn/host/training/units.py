@@ -35,7 +35,7 @@ def unit_rows(kernel: NDArray[Any], *, depthwise: bool = False) -> NDArray[Any]:
 
 
 def layer_units(layer: Any) -> NDArray[Any] | None:
-    """What each unit of a layer has learned, its bias last: float32 (units, weights); None for a layer without a kernel."""
+    """A layer's units with their biases last: float32 (units, weights); None for a layer without a kernel."""
     if not hasattr(layer, "kernel"):
         return None
     rows = unit_rows(np.array(layer.kernel), depthwise=is_depthwise(layer))

@@ -28,12 +28,7 @@ def find_embedding(model: Any, name: str) -> Any:
     Raises:
         ModelError: several inputs or outputs, an input that is no image, or features that are not flat.
     """
-    for kind, tensors in (("inputs", model.inputs), ("outputs", model.outputs)):
-        if len(tensors) != 1:
-            raise ModelError(f"{name} has {len(tensors)} {kind}, training needs one; give a network with one")
-    takes = tuple(model.inputs[0].shape)
-    if len(takes) != 4 or None in takes[1:]:
-        raise ModelError(f"{name} takes inputs of shape {takes}, not images (n, height, width, channels) of fixed size")
+    image_shape_of(model, name)
     if BOTTLENECK in [layer.name for layer in model.layers]:
         return _flat(model.get_layer(BOTTLENECK).output, name)
     output = tensor = model.outputs[0]
@@ -46,6 +41,20 @@ def find_embedding(model: Any, name: str) -> Any:
             break
         tensor = before
     return _flat(output, name)
+
+
+def image_shape_of(model: Any, name: str) -> tuple[int, int, int]:
+    """(height, width, channels) of what it takes. Raises: ModelError: no images of one size, or several tensors."""
+    for kind, tensors in (("inputs", model.inputs), ("outputs", model.outputs)):
+        if len(tensors) != 1:
+            raise ModelError(f"{name} has {len(tensors)} {kind}, training needs one; give a network with one")
+    takes = tuple(model.inputs[0].shape)
+    if len(takes) != 4 or None in takes[1:]:
+        raise ModelError(
+            f"{name} takes inputs of shape {takes}, not images (n, height, width, channels) of one size; "
+            "give a network of images, built for the size that the device will use"
+        )
+    return takes[1:]
 
 
 def _gives_scores(layer: Any, output: Any) -> bool:
@@ -72,11 +81,11 @@ def _flat(tensor: Any, name: str) -> Any:
 
 
 def _layer_of(tensor: Any) -> Any:
-    return tensor._keras_history.operation  # noqa: SLF001  # Keras has no public way from a tensor to its layer
+    return tensor._keras_history.operation  # Keras has no public way from a tensor to its layer
 
 
 def _input_of(tensor: Any) -> Any | None:
     """What the layer behind `tensor` took; None where it is an input, or took several."""
-    history = tensor._keras_history  # noqa: SLF001  # as above
-    taken = history.operation._inbound_nodes[history.node_index].input_tensors  # noqa: SLF001  # as above
+    history = tensor._keras_history  # as above
+    taken = history.operation._inbound_nodes[history.node_index].input_tensors  # as above
     return taken[0] if len(taken) == 1 else None

@@ -66,7 +66,9 @@ class Start:
             return keras.Model(model.inputs, keras.layers.Softmax(name=SCORES)(logits), name=_plain_name(model.name))
         except ValueError as error:
             # The only thing that Keras can have against it: two layers of one name.
-            raise ModelError(f"{self.pretrained.name} cannot get a new head: {str(error)[:200]}; rename its layer") from error
+            raise ModelError(
+                f"{self.pretrained.name} cannot get a new head: {str(error)[:200]}; rename its layer"
+            ) from error
 
 
 def _plain_name(name: str) -> str:
