@@ -51,7 +51,8 @@ def command(console: Console, data: str, out: Path, **chosen: Any) -> int:
         f"{config.architecture} on {dataset.name}: {len(dataset.train)} samples to train on, "
         f"{len(dataset.test)} to test, {len(dataset.train.class_names)} classes"
     )
-    with console.progress("training", count * config.epochs) as update:
+    fixed = config.initialization != "random"
+    with console.progress("training", (count + fixed) * config.epochs) as update:
         live = _Live(update, config.epochs, count)
 
         def run(asked: TrainConfig, watch: UnitWatch | None = None) -> TrainResult:
@@ -66,11 +67,12 @@ def command(console: Console, data: str, out: Path, **chosen: Any) -> int:
                 on_view=None if watch is None else watch.on_view,
             )
 
-        units = UnitWatch() if config.initialization != "random" else None
+        units = UnitWatch() if fixed else None
         restarts = train_restarts(lambda asked: run(asked, units), config, count, live.on_restart)
         result = restarts.result
         if result.interrupted and result.best_epoch == 0:
             raise KeyboardInterrupt  # nothing worth keeping yet
+        live.on_random_beside()
         symmetry = None if units is None else symmetry_of(result, units, run)
     _note_ending(console, result)
     note_restarts(console, restarts)
@@ -92,6 +94,9 @@ class _Live:
     def on_restart(self, number: int) -> None:
         self._before, self._validation = number * self._epochs, ""
         self._which = f"restart {number + 1} of {self._restarts}, " if self._restarts > 1 else ""
+
+    def on_random_beside(self) -> None:
+        self._before, self._validation, self._which = self._epochs, "", "from random weights, "
 
     def on_epoch(self, epoch: EpochRecord) -> None:
         self._validation = f"; validation {epoch.val_loss:.4f}, {epoch.val_accuracy:.1%}"

@@ -11,11 +11,20 @@ from edge_cnn.host.page_template import render
 from edge_cnn.host.training import TrainResult
 from edge_cnn.host.training_report.learning import learning
 from edge_cnn.host.training_report.mistakes import confusion, surest_mistakes
+from edge_cnn.host.training_report.restarts import between_minima, restarts
 from edge_cnn.host.training_report.section import Section, Story
+from edge_cnn.host.training_report.symmetry import symmetry
 
 TEMPLATE = "training_report.html"
 
-SECTIONS: tuple[Callable[[Story], Section | None], ...] = (learning, confusion, surest_mistakes)
+SECTIONS: tuple[Callable[[Story], Section | None], ...] = (
+    learning,
+    confusion,
+    restarts,
+    between_minima,
+    symmetry,
+    surest_mistakes,
+)
 """In the order of the page; one that has nothing to say of a training gives None."""
 
 
@@ -78,6 +87,8 @@ def _plain(value: Any) -> str:
         return ", ".join(f"{name} {_plain(part)}" for name, part in value.items())
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value[:4])) + (f", ... ({len(value)})" if len(value) > 4 else "")
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 

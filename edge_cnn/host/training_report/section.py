@@ -21,7 +21,7 @@ class Story:
         evaluation: of the test part.
         dataset: training and test part.
         record: the content of `training.json`.
-        restarts: the trainings that this one is the best of; None where it was the only one.
+        restarts: the trainings that this one is the best of, or itself alone; None where nobody asked.
         symmetry: what became of a start that was not random; None where it was.
     """
 
