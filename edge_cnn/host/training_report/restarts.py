@@ -103,8 +103,8 @@ def _spread(several: Restarts) -> str:
         samples = len(several.result.validation_rows)
         low, high = wilson_interval(round(float(np.median(accuracies)) * samples), samples)
         said.append(
-            f"Accuracy: {accuracies.min():.1%} to {accuracies.max():.1%} of {samples} validation samples, so few that the "
-            f"usual one of them stands for anything from {low:.1%} to {high:.1%}."
+            f"Accuracy: {accuracies.min():.1%} to {accuracies.max():.1%} of {samples} validation samples; with so "
+            f"many, the one in the middle stands for {low:.1%} to {high:.1%}."
         )
     said.append(
         "Only the kept one was measured on the test part; its validation loss was chosen as the lowest, and so "

@@ -9,11 +9,14 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from edge_cnn.core.errors import InputError, ModelError, UnavailableError
 from edge_cnn.core.preprocessing import input_range
@@ -145,8 +148,8 @@ def load_application(name: str, side: int | None = None, weights: Path | None = 
     Args:
         name: a row of `APPLICATIONS`.
         side: height and width of the images in pixels; None takes the row's.
-        weights: a file of them, as `model.save_weights` leaves it, with or without a head of its own kind; None takes
-            ImageNet's from Keras' cache, and downloads them into it first where need be.
+        weights: a file of them, as `model.save_weights` leaves it; None takes ImageNet's from Keras' cache, downloaded
+            first where need be.
 
     Raises:
         InputError: unknown name, or a side that is too small or too large.
@@ -163,17 +166,32 @@ def load_application(name: str, side: int | None = None, weights: Path | None = 
     shape = (side, side, 3)
     model = application.make(keras.applications, input_shape=shape, include_top=False, pooling="avg", weights=None)
     path = _imagenet(keras, application, side) if weights is None else weights
+    _load(model, path, name)
+    return Pretrained(
+        model, PREFIX + name, file_hash(path), input_range(application.low, application.high, shape), None
+    )
+
+
+def _load(model: Any, path: Path, name: str) -> None:
+    # What the file does not hold stays a NaN; Keras itself warns at most.
+    model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
     try:
-        model.load_weights(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of parts without weights, which every file of Keras 3 lacks
+            model.load_weights(path)
     # Keras raises whatever h5py, zipfile or its own reader raise on a file of another kind or network.
     except Exception as error:
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise ModelError(
-            f"{path} does not hold the weights of {PREFIX}{name} without its head: {reason[:200]}; "
-            "give those of the same network, saved with save_weights"
-        ) from error
-    return Pretrained(
-        model, PREFIX + name, file_hash(path), input_range(application.low, application.high, shape), None
+        raise _misfit(path, name, reason[:200]) from error
+    missing = sum(not np.isfinite(weight).all() for weight in model.get_weights())
+    if missing:
+        raise _misfit(path, name, f"{missing} of {len(model.weights)} are not in it")
+
+
+def _misfit(path: Path, name: str, reason: str) -> ModelError:
+    return ModelError(
+        f"{path} does not hold the weights of {PREFIX}{name} without its head: {reason}; "
+        "give those of the same network, saved with save_weights"
     )
 
 
@@ -193,8 +211,9 @@ def _imagenet(keras: Any, application: Application, side: int) -> Path:
             return Path(keras.utils.get_file(file, address, cache_subdir=folder.name, cache_dir=str(folder.parent)))
     # Keras wraps what the network raises in a bare Exception.
     except Exception as error:
+        reason = next(iter(str(error).rpartition(" -- ")[2].splitlines()), type(error).__name__)
         raise UnavailableError(
-            f"cannot download the weights of {PREFIX}{application.name} ({str(error).splitlines()[0][:150]}); "
+            f"cannot download the weights of {PREFIX}{application.name} ({reason[:150]}); "
             f"put {address} into {folder} as {file}, or give --weights FILE"
         ) from error
 

@@ -63,7 +63,8 @@ class Start:
         embedding = find_embedding(model, self.pretrained.name)
         logits = keras.layers.Dense(len(self.classes), name=LOGITS)(embedding)
         try:
-            return keras.Model(model.inputs, keras.layers.Softmax(name=SCORES)(logits), name=_plain_name(model.name))
+            # The tensor, not the list of one: Keras warns where a network is called otherwise than it was built.
+            return keras.Model(model.inputs[0], keras.layers.Softmax(name=SCORES)(logits), name=_plain_name(model.name))
         except ValueError as error:
             # The only thing that Keras can have against it: two layers of one name.
             raise ModelError(
