@@ -124,7 +124,7 @@ def test_identical_weights_are_held_against_random_ones(train):
     assert "hidden2 1 of 32" in page
 
 
-def test_class_weights_by_name_are_recorded(train, refused, small_network):
+def test_class_weights_by_name_are_recorded(train, small_network):
     _, _, out = train("--arch", small_network, "--class-weights", "lying=2.5")
     assert json_of(out / "training.json")["config"]["class_weights"] == {"lying": 2.5}
 
@@ -160,7 +160,7 @@ def test_a_network_of_somebody_else_gets_a_new_head(train, features_file):
 def test_what_train_left_goes_on_with_its_preprocessing_and_its_head(train, features_file, tmp_path):
     _, _, first = train("--from", features_file, "--input-range", "-1,1", out="first")
     words = ("--from", first / "model.keras", "--freeze", "none", "--learning-rate", "1e-9")
-    document, said, out = train(*words)
+    _, said, out = train(*words)
     assert "its last layer kept, as it has the same classes, 0 of 3 layers frozen" in said
     assert json_of(out / "training.json")["preprocessing"] == json_of(first / "training.json")["preprocessing"]
     # At such a rate nothing is learned, so nothing but what was there can be so good.

@@ -25,19 +25,32 @@ def filter_normalized_direction(model: Any, rng: np.random.Generator) -> list[ND
     Returns:
         float32 arrays of the weights' shapes.
     """
-    moved = {id(variable) for variable in model.trainable_weights}
-    depthwise = _depthwise_kernels(model)
     direction: list[NDArray[np.float32]] = []
-    for variable, value in zip(model.weights, model.get_weights(), strict=True):
-        if id(variable) not in moved or value.ndim < 2:
+    for value, axes in zip(model.get_weights(), filter_axes(model), strict=True):
+        if axes is None:
             direction.append(np.zeros(value.shape, np.float32))
             continue
-        # A filter of a depthwise convolution sees one channel: (height, width) for each (channel, multiplier).
-        within = (0, 1) if id(variable) in depthwise else tuple(range(value.ndim - 1))
         random = rng.standard_normal(value.shape)
-        lengths = [np.sqrt(np.sum(part**2.0, axis=within, keepdims=True)) for part in (value, random)]
+        lengths = [np.sqrt(np.sum(part**2.0, axis=axes, keepdims=True)) for part in (value, random)]
         direction.append((random * (lengths[0] / np.maximum(lengths[1], 1e-30))).astype(np.float32))
     return direction
+
+
+def filter_axes(model: Any) -> list[tuple[int, ...] | None]:
+    """For each array of `get_weights()` the axes within one filter; None for biases, normalization and frozen weights.
+
+    Args:
+        model: `keras.Model`.
+    """
+    moved = {id(variable) for variable in model.trainable_weights}
+    depthwise = _depthwise_kernels(model)
+    return [
+        None
+        if id(variable) not in moved or len(variable.shape) < 2
+        # A filter of a depthwise convolution sees one channel: (height, width) for each (channel, multiplier).
+        else ((0, 1) if id(variable) in depthwise else tuple(range(len(variable.shape) - 1)))
+        for variable in model.weights
+    ]
 
 
 def _depthwise_kernels(model: Any) -> set[int]:

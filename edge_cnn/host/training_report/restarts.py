@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from edge_cnn.core.confidence_interval import wilson_interval
-from edge_cnn.host.charts import FIRST, INK, SECOND, SOFT, WIDTH_INCHES, drawing, plain_ticks, svg_text
-from edge_cnn.host.landscape.line import LineBetween
+from edge_cnn.host.charts import FIRST, SOFT, WIDTH_INCHES, drawing, plain_ticks, svg_text
+from edge_cnn.host.landscape.charts import line_chart
 from edge_cnn.host.restarts.restarts import FINISHED, Restarts
 from edge_cnn.host.training.objectives import find_objective
 from edge_cnn.host.training_report.section import Section, Story
@@ -41,7 +41,7 @@ def between_minima(story: Story) -> Section | None:
             "On the straight line from the weights of the best training to those of the second best, the loss hardly "
             "rises: both ended in one valley."
         )
-    return Section("Between the two best minima", _line_chart(line, unit), found)
+    return Section("Between the two best minima", line_chart(line, unit), found)
 
 
 def _curves(several: Restarts, unit: str) -> str:
@@ -112,30 +112,3 @@ def _spread(several: Restarts) -> str:
         "different."
     )
     return " ".join(said)
-
-
-def _line_chart(line: LineBetween, unit: str) -> str:
-    with drawing(WIDTH_INCHES, 3.2) as figure:
-        axes = figure.subplots()
-        straight = (1 - line.alphas) * line.losses[0] + line.alphas * line.losses[-1]
-        axes.plot(line.alphas, straight, color=FAINT, linestyle="--", linewidth=1.0)
-        axes.plot(line.alphas, line.losses, color=SECOND, linewidth=2.0)
-        axes.plot(line.alphas[[0, -1]], line.losses[[0, -1]], "o", color=FIRST, markersize=6, zorder=4)
-        top = int(np.argmax(line.losses - straight))
-        if line.barrier > 0:
-            axes.annotate(
-                "",
-                (line.alphas[top], line.losses[top]),
-                (line.alphas[top], straight[top]),
-                arrowprops={"arrowstyle": "<->", "color": INK, "shrinkA": 0, "shrinkB": 0},
-            )
-            axes.annotate(
-                f"   barrier {line.barrier:.3g}",
-                (line.alphas[top], (line.losses[top] + straight[top]) / 2),
-                color=INK,
-                va="center",
-            )
-        axes.set_xticks([0, 0.5, 1], ["the best", "half way", "second best"])
-        axes.set_ylim(bottom=0)
-        axes.set_title(f"loss ({unit}) of the weights in between", color=SOFT)
-        return svg_text(figure, "Loss on the line between the two best minima")
