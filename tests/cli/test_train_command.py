@@ -187,7 +187,7 @@ def refused(words, capsys, status=2):
         (["--weight-decay", "-1"], "weight decay -1.0: it must be 0 or positive"),
         (["--clip-norm", "0"], "clip norm 0.0: it must be positive"),
         (["--optimizer", "lion"], "unknown optimizer 'lion'; known: adam"),
-        (["--class-weights", "even"], "unknown class weights 'even'; known: balanced"),
+        (["--class-weights", "even"], "class weights 'even': 'even' is no NAME=WEIGHT; give balanced"),
         (["--out", "file"], "is a file, a folder is wanted"),
         (["--out", "file/below"], "is a file, a folder is wanted"),
     ],
