@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 BUDGET = 280e9
-"""Multiplications with additions for the whole picture: about five seconds on two cores of a PC."""
+"""Multiplications with additions for the whole picture: under ten seconds on a core of a PC."""
 
 RUNGS = ((500, 21), (250, 21), (128, 21), (128, 17), (128, 13), (64, 13), (64, 11), (32, 9))
 """Samples and points along each direction, the best picture first; the last whatever it costs."""
