@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.calibration.sample_audit import content_hashes
+from edge_cnn.core.sample_digests import content_hashes
 from converters.calibration.samples import DEFAULT_SAMPLES as CALIBRATION_SAMPLES
 from converters.calibration.samples import MIN_SAMPLES, Calibration, choose_calibration
 from converters.calibration.usual_preprocessing import PROBE_SAMPLES, better_way, usual_ways

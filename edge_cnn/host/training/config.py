@@ -9,6 +9,7 @@ from typing import Any
 from edge_cnn.core.errors import InputError
 from edge_cnn.host.architectures import find_architecture
 from edge_cnn.host.training.augmentation import Augmentation
+from edge_cnn.host.training.normalization import AUTO, NONE
 from edge_cnn.host.training.objectives import CROSS_ENTROPY, find_objective
 from edge_cnn.host.training.optimizers import find_optimizer
 from edge_cnn.host.training.schedules import find_schedule
@@ -36,6 +37,8 @@ class TrainConfig:
         warm_up: share of the steps in which the learning rate rises from 0, in [0, 1).
         weight_decay: pulls weights to 0, see `make_optimizer`; None takes the optimizer's own default.
         clip_norm: longest gradient of all layers together; None leaves gradients as they are.
+        normalization: "auto" puts a layer before the network where float inputs are of another scale than it is made for;
+            "none" never does.
     """
 
     architecture: str = "lenet"
@@ -53,6 +56,7 @@ class TrainConfig:
     warm_up: float = 0.05
     weight_decay: float | None = None
     clip_norm: float | None = None
+    normalization: str = AUTO
 
     def __post_init__(self) -> None:
         find_architecture(self.architecture)
@@ -69,6 +73,8 @@ class TrainConfig:
             raise InputError(f"patience {self.patience}: it must be at least 1")
         if self.class_weights not in (None, BALANCED):
             raise InputError(f"unknown class weights {self.class_weights!r}; known: {BALANCED}")
+        if self.normalization not in (AUTO, NONE):
+            raise InputError(f"unknown normalization {self.normalization!r}; known: {AUTO}, {NONE}")
         if not 0 < self.validation_share < 1:
             raise InputError(f"validation share {self.validation_share}: it must lie between 0 and 1; try 0.1")
         if not 0 <= self.seed < 2**32:

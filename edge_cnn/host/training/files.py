@@ -36,6 +36,7 @@ def training_record(result: TrainResult, dataset: Dataset, evaluation: Evaluatio
             "fingerprint": dataset.train.fingerprint(),
             "source": dataset.source,
             "licence": dataset.licence,
+            "remarks": [remark.to_json() for remark in dataset.remarks],
         },
         "seed": result.config.seed,
         "config": result.config.to_json(),
