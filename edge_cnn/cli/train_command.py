@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_cnn.cli.console import PATH, Console, Progress, common_options, table
-from edge_cnn.cli.output_path import check_folder
+from edge_cnn.cli.output_path import check_folder, check_outside
 from edge_cnn.cli.train_options import make_config, train_options
 
 if TYPE_CHECKING:
@@ -21,21 +21,27 @@ if TYPE_CHECKING:
 @click.option("--out", type=PATH, required=True, metavar="DIR", help="Folder for model.keras, report.html and more.")
 @train_options
 @common_options
-def command(console: Console, data: str, out: Path, **chosen: Any) -> int:
+def command(console: Console, data: str, out: Path, image_size: Any, **chosen: Any) -> int:
     """Train a CNN on DATA with full back-propagation.
 
     The best weights by validation are kept; Ctrl-C ends the training and keeps the best so far.
     """
+    from edge_cnn.host.data_audit import audited
     from edge_cnn.host.data_source import load_data
-    from edge_cnn.host.datasets import recipe_of
+    from edge_cnn.host.datasets import DATASETS, recipe_of
     from edge_cnn.host.evaluation import evaluate
     from edge_cnn.host.training import predict_scores, train
     from edge_cnn.host.training.files import write_training
 
+    if data not in DATASETS:
+        check_outside(out, Path(data))
     check_folder(out)
-    dataset = load_data(data, on_skip=lambda _path, reason: console.note(f"skipped: {reason}"))
+    dataset = load_data(data, image_size, on_skip=lambda _path, reason: console.note(f"skipped: {reason}"))
     recipe = recipe_of(dataset)
     config = make_config(chosen, recipe, console.seed)
+    dataset = audited(dataset, config)
+    for remark in dataset.remarks:
+        console.note(f"data: {remark.text}")
     console.note(
         f"{config.architecture} on {dataset.name}: {len(dataset.train)} samples to train on, "
         f"{len(dataset.test)} to test, {len(dataset.train.class_names)} classes"
@@ -54,7 +60,8 @@ def command(console: Console, data: str, out: Path, **chosen: Any) -> int:
     _note_ending(console, result)
     evaluation = evaluate(predict_scores(result.model, dataset.test, result.preprocessing), dataset.test)
     write_training(out, result, dataset, evaluation)
-    console.result(_document(result, evaluation, out), _summary(result, evaluation, out))
+    document = _document(result, evaluation, out) | {"remarks": [remark.to_json() for remark in dataset.remarks]}
+    console.result(document, _summary(result, evaluation, out))
     return 0
 
 

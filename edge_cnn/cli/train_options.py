@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_cnn.cli.image_size import ImageSize
+
 if TYPE_CHECKING:
     from edge_cnn.host.datasets.recipe import Recipe
     from edge_cnn.host.training import TrainConfig
@@ -44,6 +46,14 @@ DATA: tuple[Decorator, ...] = (
         "--augment",
         "augmentation",
         help="Change images at random: handwriting (turn, shear, blur), photos (shift, mirror) or none.",
+    ),
+    click.option("--image-size", type=ImageSize(), help="What images are resized to; needed where theirs differ."),
+    click.option(
+        "--normalize",
+        "normalization",
+        default="auto",
+        show_default=True,
+        help="auto: a layer before the network mends float inputs of another scale; none.",
     ),
 )
 

@@ -48,14 +48,11 @@ def read_header(path: Path) -> ImageHeader | None:
                 width, height = height, width
             transparent = image.mode in _ALPHA_MODES or "transparency" in image.info
             return ImageHeader(path, height, width, image.mode, transparent)
-    # As in `read_image`: decoders stumble over damage in ways of their own.
-    except Exception:
+    except Exception:  # noqa: BLE001  # as in `read_image`: decoders stumble over damage in ways of their own
         return None
 
 
-def one_shape(
-    files: Sequence[Path], size: tuple[int, int] | None, on_remark: OnRemark
-) -> tuple[int, int, int] | None:
+def one_shape(files: Sequence[Path], size: tuple[int, int] | None, on_remark: OnRemark) -> tuple[int, int, int] | None:
     """The (height, width, channels) that images of a folder are brought to; None where no header can be read.
 
     One channel where all images are gray, else three.
@@ -81,8 +78,8 @@ def one_shape(
     transparent = [header.path for header in headers if header.transparent]
     if transparent:
         on_remark(
-            f"{len(transparent)} images have transparency ({transparent[0].name}), which is dropped: transparent places "
-            "keep the colour that is stored below, often black; paint them over a background if that matters"
+            f"{len(transparent)} images have transparency ({transparent[0].name}), which is dropped: such places keep "
+            "the colour that is stored below, often black; paint them over a background if that matters"
         )
     return (*size, channels)
 

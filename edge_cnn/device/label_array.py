@@ -72,9 +72,7 @@ def read_labels(
     return labels, own
 
 
-def label_values(
-    path: Path, y: NDArray[Any], on_remark: OnRemark = ignore_remarks
-) -> tuple[NDArray[Any], int | None]:
+def label_values(path: Path, y: NDArray[Any], on_remark: OnRemark = ignore_remarks) -> tuple[NDArray[Any], int | None]:
     """The labels of samples, int64 (n,) or text (n,), and how many classes one-hot rows are of (None for others).
 
     Args:

@@ -77,12 +77,16 @@ def load_data(
         _check_skipped(data, skipped, len(source))
     else:
         samples = source
+        if image_shape is not None and class_names is None and not samples.is_pixels:
+            raise DataError(f"{data}: x holds floats, which are not resized; give pixels as uint8, or no image size")
     _check_classes(samples, data)
     train, test = stratified_split(samples.labels, TEST_SHARE, np.random.default_rng(SPLIT_SEED))
     kind = "folder" if path.is_dir() else "file"
     remarks = [Remark("reading", text) for text in understood]
     if skipped:
-        remarks.append(Remark("unreadable", f"{len(skipped)} images could not be read and were left out: {some(skipped)}"))
+        remarks.append(
+            Remark("unreadable", f"{len(skipped)} images could not be read and were left out: {some(skipped)}")
+        )
     parts = samples.select(train), samples.select(test)
     return Dataset(data, *parts, f"{kind} {path.name}", "not stated", tuple(remarks))
 

@@ -68,8 +68,8 @@ def noise(case: Case) -> Iterator[Remark]:
     if found.is_noise:
         yield Remark(
             "noise",
-            f"the images look random: neighbouring pixels correlate by {found.correlation:.2f}, those of real images by "
-            "0.4 to 1; check how they were reshaped",
+            f"the images look random: neighbouring pixels correlate by {found.correlation:.2f}, those of real images "
+            "by 0.4 to 1; check how they were reshaped",
             tuple(case.example("train", row) for row in range(min(SHOWN, len(case.train)))),
         )
 

@@ -35,6 +35,6 @@ def narrow_pixels(case: Case) -> Iterator[Remark]:
     if top is not None:
         yield Remark(
             "narrow pixels",
-            f"no pixel is above {top} of 255: the preprocessing takes 0..{top} for 0..1, for this model's images on any "
-            "device; save them as 0..255 if they are photos",
+            f"no pixel is above {top} of 255: the preprocessing takes 0..{top} for 0..1, for images on any device "
+            "as well; save them as 0..255 if they are photos",
         )

@@ -37,8 +37,8 @@ class TrainConfig:
         warm_up: share of the steps in which the learning rate rises from 0, in [0, 1).
         weight_decay: pulls weights to 0, see `make_optimizer`; None takes the optimizer's own default.
         clip_norm: longest gradient of all layers together; None leaves gradients as they are.
-        normalization: "auto" puts a layer before the network where float inputs are of another scale than it is made for;
-            "none" never does.
+        normalization: "auto" puts a layer before the network where float inputs are of another scale than it is made
+            for; "none" never does.
     """
 
     architecture: str = "lenet"

@@ -71,7 +71,8 @@ def write_training(folder: Path, result: TrainResult, dataset: Dataset, evaluati
         model, *texts = (stack.enter_context(replacing(folder / n)) for n in (MODEL, HISTORY, REPORT, TRAINING))
         result.model.save(model)
         for path, text in zip(texts, (_json(history), report, _json(record)), strict=True):
-            path.write_text(text, encoding="utf-8")
+            # Names of files may hold bytes that are no characters.
+            path.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _json(value: Any) -> str:

@@ -1,8 +1,8 @@
 """Inputs of another scale than networks are made for, and the layer that mends them inside the network.
 
-Initial weights are drawn for inputs with a mean near 0 and a deviation near 1, and gradients of the first layer grow with
-its inputs (LeCun, Bottou, Orr and Müller 1998, section 4.3). A float input is a model input as it is, so what mends it
-must travel inside the model: a 1x1 depthwise convolution that no training changes, which every target can run.
+Initial weights are drawn for inputs with a mean near 0 and a deviation near 1, and gradients of the first layer grow
+with its inputs (LeCun, Bottou, Orr and Müller 1998, section 4.3). A float input is a model input as it is, so what
+mends it must travel inside the model: a 1x1 depthwise convolution that no training changes, which every target can run.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 AUTO, NONE = "auto", "none"
 LAYER = "normalization"
 
-LARGEST, SMALLEST = 5.0, 0.05
+LARGEST, SMALLEST = 3.0, 0.05
 """Of a channel's root mean square, and of its deviation: beyond them training suffers (docs/training.md)."""
 
 OFFSET = 10.0
@@ -31,6 +31,7 @@ OFFSET = 10.0
 SPREAD = 20.0
 """Of deviations, from channel to channel."""
 
+_PIXEL = 255.0
 _SAMPLES = 2000
 """As many tell a scale."""
 
@@ -64,12 +65,13 @@ def find_normalization(inputs: NDArray[Any]) -> Normalization | None:
     varies = std > 1e-6 * np.maximum(np.abs(mean), 1e-30)
     if not varies.any():
         return None
-    seen, deviations = np.hypot(mean, std)[varies], std[varies]
-    if seen.max() <= LARGEST and deviations.min() >= SMALLEST and np.all(np.abs(mean[varies]) <= OFFSET * deviations):
+    mean_of, deviations = np.abs(mean[varies]), std[varies]
+    if _is_usual(mean_of, deviations):
         return None
-    if low >= 0 and 1 < high <= 255 and deviations.max() <= SPREAD * deviations.min() and high > 2 * LARGEST:
+    if low >= 0 and high <= _PIXEL and _is_usual(mean_of / _PIXEL, deviations / _PIXEL):
         channels = len(mean)
-        return Normalization((0.0,) * channels, (255.0,) * channels, f"{low:.4g}..{high:.4g}, like pixels", like_pixels=True)
+        reason = f"{low:.4g}..{high:.4g}, like pixels"
+        return Normalization((0.0,) * channels, (_PIXEL,) * channels, reason, like_pixels=True)
     if deviations.max() > SPREAD * deviations.min():
         small, large = deviations.min(), deviations.max()
         reason = f"from channel to channel of deviations {small:.3g} to {large:.3g}"
@@ -78,13 +80,22 @@ def find_normalization(inputs: NDArray[Any]) -> Normalization | None:
     return Normalization(tuple(mean.tolist()), tuple(np.where(varies, std, 1.0).tolist()), reason)
 
 
+def _is_usual(mean: NDArray[np.float64], deviations: NDArray[np.float64]) -> bool:
+    return bool(
+        np.hypot(mean, deviations).max() <= LARGEST
+        and deviations.min() >= SMALLEST
+        and deviations.max() <= SPREAD * deviations.min()
+        and np.all(mean <= OFFSET * deviations)
+    )
+
+
 def puts_normalization(config: TrainConfig) -> bool:
     """Whether a training puts the layer where its inputs need it: what reconstructs them must see them as they are."""
     return config.normalization == AUTO and find_objective(config.objective).classifies
 
 
 def with_normalization(model: Any, normalization: Normalization) -> Any:
-    """The network, its layers and their weights, behind a layer that normalizes; a new `keras.Model`."""
+    """A copy of the network, with its weights, behind a layer that normalizes; a new `keras.Model`."""
     _, keras = import_tensorflow()
     inputs = keras.Input(model.input_shape[1:], name=model.inputs[0].name)
     layer = keras.layers.DepthwiseConv2D(1, trainable=False, name=LAYER)
@@ -95,7 +106,11 @@ def with_normalization(model: Any, normalization: Normalization) -> Any:
     def call(operation: Any, *arguments: Any, **named: Any) -> Any:
         return operation(*(normalized if argument is inputs else argument for argument in arguments), **named)
 
-    return keras.models.clone_model(model, inputs, clone_function=lambda same: same, call_function=call)
+    # Layers of its own: one that is part of two networks has two outputs, and asked for one it gives the wrong.
+    behind = keras.models.clone_model(model, inputs, call_function=call)
+    for copied in model.layers:
+        behind.get_layer(copied.name).set_weights(copied.get_weights())
+    return behind
 
 
 def _few(values: NDArray[np.float64]) -> str:

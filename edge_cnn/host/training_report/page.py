@@ -9,13 +9,14 @@ import numpy as np
 
 from edge_cnn.host.page_template import render
 from edge_cnn.host.training import TrainResult
+from edge_cnn.host.training_report.data_remarks import data_remarks
 from edge_cnn.host.training_report.learning import learning
 from edge_cnn.host.training_report.mistakes import confusion, surest_mistakes
 from edge_cnn.host.training_report.section import Section, Story
 
 TEMPLATE = "training_report.html"
 
-SECTIONS: tuple[Callable[[Story], Section | None], ...] = (learning, confusion, surest_mistakes)
+SECTIONS: tuple[Callable[[Story], Section | None], ...] = (learning, confusion, surest_mistakes, data_remarks)
 """In the order of the page; one that has nothing to say of a training gives None."""
 
 
