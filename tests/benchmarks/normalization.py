@@ -23,12 +23,9 @@ SAMPLES, EPOCHS = 1500, 6
 
 SCALES: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
     "0..1": lambda x: x,
-    "0..3": lambda x: 3 * x,
     "0..10": lambda x: 10 * x,
     "0..255": lambda x: 255 * x,
-    "0..0.1": lambda x: x / 10,
     "0..0.01": lambda x: x / 100,
-    "3..4": lambda x: x + 3,
     "10..11": lambda x: x + 10,
 }
 

@@ -54,7 +54,7 @@ X, Y = bars()
     ("arrays", "said"),
     [
         ({"x": X, "y": Y + 1, "labels": np.array(["a", "b"])}, "subtract 1, as the labels start at 1"),
-        ({"x": X, "y": Y + 2}, "no sample of class 0 and 1"),
+        ({"x": X, "y": Y + 2}, "no sample of class 0, 1;"),
         ({"x": X, "y": Y * 2 - 1}, "label -1 is out of range"),
         ({"x": X, "y": Y + 0.5}, "y is float64 and holds 0.5"),
         ({"x": X, "y": np.stack([Y, Y], 1)}, "not one-hot"),

@@ -30,13 +30,12 @@ def contradictions(case: Case) -> Iterator[Remark]:
 
     Where every training image is so, this is refused.
     """
-    found = [pair for rows, tests in case.equal if len(pair := _pair(case, rows, tests)) > 1]
-    if not found:
+    groups = [(rows, pair) for rows, tests in case.equal if len(pair := _pair(case, rows, tests)) > 1]
+    if not groups:
         return
-    labels = case.train.labels
-    bad = sum(len(rows) for rows, _ in case.equal if len({int(labels[row]) for row in rows}) > 1)
+    found = [pair for _, pair in groups]
     named = some(["; ".join(case.name(*place) for place in pair) for pair in found], 2)
-    if bad == len(labels):
+    if sum(len(rows) for rows, _ in groups) == len(case.train):
         raise DataError(f"every training image is there under different labels, so nothing can be learned: {named}")
     yield Remark(
         "contradictions",
