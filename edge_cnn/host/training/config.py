@@ -16,6 +16,9 @@ from edge_cnn.host.training.schedules import find_schedule
 
 BALANCED = "balanced"
 
+LARGEST_RATE = 3e38
+"""What float32 holds."""
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -64,7 +67,7 @@ class TrainConfig:
         find_objective(self.objective)
         find_schedule(self.schedule)
         rate = self.learning_rate
-        if rate is not None and not 0 < rate < math.inf:
+        if rate is not None and not 0 < rate <= LARGEST_RATE:
             raise InputError(f"learning rate {rate}: it must be positive and finite; try 0.001")
         for name, value in (("epochs", self.epochs), ("batch size", self.batch_size)):
             if value < 1:
