@@ -143,6 +143,14 @@ def test_a_batch_larger_than_the_data_is_told_with_a_better_one():
     assert "--batch-size 2 makes 18" in text
 
 
+def test_labels_that_are_not_learned_are_not_judged():
+    config = TrainConfig("autoencoder", batch_size=8, objective="reconstruction")
+    twice = dataset(np.repeat(photo_like(20), 2, axis=0), test_images=photo_like(4, seed=1))
+    assert set(findings(twice, config)) == {"copies"}
+    uneven = dataset(photo_like(80), labels=[0] * 78 + [1] * 2, test_images=photo_like(2, seed=1))
+    assert findings(uneven, config) == {}
+
+
 def test_names_that_differ_in_case_only_are_told():
     assert "'cat' and 'Cat '" in findings(dataset(names=("cat", "Cat ")))["class names"].text
 

@@ -14,6 +14,7 @@ from edge_cnn.core.sample_digests import groups_of_equal
 from edge_cnn.host.datasets import Dataset
 from edge_cnn.host.datasets.remark import Example
 from edge_cnn.host.training.config import TrainConfig
+from edge_cnn.host.training.objectives import find_objective
 
 SHOWN = 6
 """Examples of a remark."""
@@ -38,6 +39,11 @@ class Case:
     @property
     def class_names(self) -> tuple[str, ...]:
         return self.dataset.train.class_names
+
+    @property
+    def classifies(self) -> bool:
+        """Whether labels are learned; else they only tell how the parts are split."""
+        return find_objective(self.config.objective).classifies
 
     @cached_property
     def equal(self) -> list[tuple[list[int], ...]]:

@@ -49,7 +49,7 @@ def few(case: Case) -> Iterator[Remark]:
     """Classes of fewer than ten samples, test part and all."""
     counts = case.counts
     small = [f"{name} {count}" for name, count in zip(case.class_names, counts, strict=True) if count < FEW]
-    if small:
+    if small and case.classifies:
         yield Remark(
             "few samples",
             f"fewer than {FEW} samples of {len(small)} of {len(counts)} classes ({some(small)}): what is learned of "
@@ -61,7 +61,7 @@ def imbalance(case: Case) -> Iterator[Remark]:
     """Classes of very different sizes: a network learns the large ones first, and may never answer the small ones."""
     counts = case.counts
     most, least = int(counts.argmax()), int(counts.argmin())
-    if case.config.class_weights or counts[most] < _IMBALANCE * counts[least]:
+    if not case.classifies or case.config.class_weights or counts[most] < _IMBALANCE * counts[least]:
         return
     yield Remark(
         "imbalance",

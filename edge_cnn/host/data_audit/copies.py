@@ -31,7 +31,7 @@ def contradictions(case: Case) -> Iterator[Remark]:
     Where every training image is so, this is refused.
     """
     groups = [(rows, pair) for rows, tests in case.equal if len(pair := _pair(case, rows, tests)) > 1]
-    if not groups:
+    if not groups or not case.classifies:
         return
     found = [pair for _, pair in groups]
     named = some(["; ".join(case.name(*place) for place in pair) for pair in found], 2)
