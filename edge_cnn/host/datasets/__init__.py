@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from edge_cnn.core.errors import DataError
+from edge_cnn.host.datasets.cifar10 import CIFAR10
 from edge_cnn.host.datasets.dataset import Dataset, DatasetEntry
 from edge_cnn.host.datasets.digits import DIGITS
 from edge_cnn.host.datasets.optdigits import OPTDIGITS
+from edge_cnn.host.datasets.recipe import Recipe
+from edge_cnn.host.datasets.spiral import SPIRAL
 
-__all__ = ["DATASETS", "Dataset", "DatasetEntry", "find_entry", "is_present", "load_dataset"]
+__all__ = ["DATASETS", "Dataset", "DatasetEntry", "Recipe", "find_entry", "is_present", "load_dataset"]
 
-DATASETS: dict[str, DatasetEntry] = {entry.name: entry for entry in (DIGITS, OPTDIGITS)}
+DATASETS: dict[str, DatasetEntry] = {entry.name: entry for entry in (DIGITS, OPTDIGITS, SPIRAL, CIFAR10)}
 
 
 def load_dataset(name: str) -> Dataset:
@@ -17,7 +20,7 @@ def load_dataset(name: str) -> Dataset:
 
     Raises:
         DataError: unknown name, or a damaged file.
-        UnavailableError: the package that carries the data is not installed.
+        UnavailableError: the data is not on this machine.
     """
     entry = find_entry(name)
     train, test = entry.load()
