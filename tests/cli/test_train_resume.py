@@ -192,9 +192,12 @@ def test_little_work_is_started_over_with_a_note(words, interrupted, capsys):
     assert sorted(path.name for path in interrupted.iterdir()) == FILES
 
 
-def test_a_second_ctrl_c_ends_at_once(tmp_path):
+def test_a_second_ctrl_c_and_one_before_the_first_step_end_at_once(tmp_path):
     former = signal.getsignal(signal.SIGINT)
-    with Checkpointing(tmp_path / "c.npz", None, 1000):
+    with Checkpointing(tmp_path / "c.npz", None, 1000) as checkpoints:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)  # nothing was done yet
+        checkpoints.on_pause(lambda: None)
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)

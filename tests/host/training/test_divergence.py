@@ -87,7 +87,7 @@ def test_inputs_that_were_not_normalized_are_named(bars, config):
     assert said.endswith("; normalize the inputs, to 0..1 or to mean 0 and deviation 1")
 
 
-def test_weights_that_are_not_finite_are_named_and_the_best_are_kept(bars, config):
+def test_weights_that_are_not_finite_are_named_and_the_best_are_kept(bars, config, small_network):
     def poison(view):
         if view.record.epoch == 2:
             kernel = view.graph.model.get_layer("hidden").kernel
@@ -95,7 +95,8 @@ def test_weights_that_are_not_finite_are_named_and_the_best_are_kept(bars, confi
             values[3, 4] = np.nan
             kernel.assign(values)
 
-    result = train(config, bars(60), on_view=poison)
+    # Not ReLU, which may make a zero of a NaN.
+    result = train(replace(config, architecture=small_network), bars(60), on_view=poison)
     assert result.diverged
     assert result.divergence is not None
     assert (result.divergence.epoch, result.divergence.step, result.divergence.steps) == (3, 1, 3)
