@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_cnn.cli.budget_options import take_limits
 from edge_cnn.cli.console import PATH, Console, Progress, common_options, table
 from edge_cnn.cli.output_path import check_folder
 from edge_cnn.cli.train_checkpoint import find_checkpoint, note_interrupted, settle, start_checkpoints
 from edge_cnn.cli.train_options import make_config, train_options
+from edge_cnn.cli.train_reconstruction import finish_reconstruction
 
 if TYPE_CHECKING:
     from edge_cnn.host.evaluation import Evaluation
@@ -41,11 +44,13 @@ def command(
     from edge_cnn.host.evaluation import evaluate
     from edge_cnn.host.training import predict_scores, train
     from edge_cnn.host.training.files import write_training
+    from edge_cnn.host.training.objectives import find_objective
     from edge_cnn.host.training.tensorboard import TensorBoardLog
 
     check_folder(out)
     if tensorboard is not None:
         check_folder(tensorboard, "--tensorboard")
+    check_limits = take_limits(chosen)
     found = find_checkpoint(out, resume, console)
     dataset = load_data(data, on_skip=lambda _path, reason: console.note(f"skipped: {reason}"))
     recipe = recipe_of(dataset)
@@ -54,6 +59,9 @@ def command(
         f"{config.architecture} on {dataset.name}: {len(dataset.train)} samples to train on, "
         f"{len(dataset.test)} to test, {len(dataset.train.class_names)} classes"
     )
+    budget = check_limits(config.architecture, dataset.train, None)
+    if budget is not None:
+        console.note(budget.describe())
     config = settle(config, dataset.train, found, console)
     checkpoints = start_checkpoints(out, config, dataset.train, found, checkpoint_every, console)
     state = None if found is None else found.state
@@ -78,11 +86,15 @@ def command(
     if result.interrupted and result.best_epoch == 0:
         raise KeyboardInterrupt  # nothing worth keeping yet
     _note_ending(console, result)
-    evaluation = evaluate(predict_scores(result.model, dataset.test, result.preprocessing), dataset.test)
-    write_training(out, result, dataset, evaluation)
+    costs = {} if budget is None else {"budget": budget.to_json()}
+    if find_objective(config.objective).classifies:
+        evaluation = evaluate(predict_scores(result.model, dataset.test, result.preprocessing), dataset.test)
+        write_training(out, result, dataset, evaluation)
+        console.result(_document(result, evaluation, out) | costs, _summary(result, evaluation, out))
+    else:
+        finish_reconstruction(console, result, dataset, out, costs)
     if not result.interrupted:
         checkpoints.remove()
-    console.result(_document(result, evaluation, out), _summary(result, evaluation, out))
     return 0
 
 
@@ -94,11 +106,16 @@ class _Live:
         self._validation = ""
 
     def on_epoch(self, epoch: EpochRecord) -> None:
-        self._validation = f"; validation {epoch.val_loss:.4f}, {epoch.val_accuracy:.1%}"
-        self._update(epoch.epoch, f"loss {epoch.loss:.4f}, accuracy {epoch.accuracy:.1%}{self._validation}")
+        self._validation = f"; validation {epoch.val_loss:.4f}{_share(', ', epoch.val_accuracy)}"
+        self._update(epoch.epoch, f"loss {epoch.loss:.4f}{_share(', accuracy ', epoch.accuracy)}{self._validation}")
 
     def on_step(self, step: StepProgress) -> None:
-        self._update(step.epoch - 1, f"loss {step.loss:.4f}, accuracy {step.accuracy:.1%}{self._validation}")
+        self._update(step.epoch - 1, f"loss {step.loss:.4f}{_share(', accuracy ', step.accuracy)}{self._validation}")
+
+
+def _share(before: str, accuracy: float) -> str:
+    """Nothing where there are no right answers."""
+    return f"{before}{accuracy:.1%}" if math.isfinite(accuracy) else ""
 
 
 def _note_ending(console: Console, result: TrainResult) -> None:
