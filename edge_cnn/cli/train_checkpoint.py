@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_cnn.cli.console import Console
+from edge_cnn.cli.train_start import initial_model
 from edge_cnn.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from edge_cnn.host.training import TrainConfig
     from edge_cnn.host.training.checkpoint import Checkpoint
     from edge_cnn.host.training.checkpointing import Checkpointing
+    from edge_cnn.host.transfer.pretrained import Pretrained
+    from edge_cnn.host.transfer.start import Start
 
 LITTLE_WORK = 60.0
 """Seconds of training that may go without asking: somebody has pressed Ctrl-C and corrected an option."""
@@ -79,14 +82,25 @@ def start_checkpoints(
     return Checkpointing(path, origin, every, console.note)
 
 
-def settle(config: TrainConfig, samples: LabelledImages, found: Checkpoint | None, console: Console) -> TrainConfig:
+def settle(
+    config: TrainConfig,
+    samples: LabelledImages,
+    found: Checkpoint | None,
+    pretrained: Pretrained | None,
+    start: Start | None,
+    console: Console,
+) -> TrainConfig:
     """The configuration with what is chosen by measuring: as it was chosen before, or now, and says what and why."""
     from edge_cnn.host.training.checkpoint import settled
+    from edge_cnn.host.training.precision import AUTO
     from edge_cnn.host.training.precision_trial import settle_precision
 
     if found is not None:
         return settled(config, found)
-    config, choice = settle_precision(config, samples)
+    if config.precision != AUTO:
+        return config
+    preprocessing = None if pretrained is None else pretrained.preprocessing
+    config, choice = settle_precision(config, samples, preprocessing, initial_model(start, config))
     if choice is not None:
         console.note(f"precision {choice.precision}: {choice.reason}")
     return config

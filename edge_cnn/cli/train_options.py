@@ -9,6 +9,7 @@ import click
 
 from edge_cnn.cli.budget_options import BUDGET
 from edge_cnn.cli.console import PATH
+from edge_cnn.cli.train_start import START
 
 if TYPE_CHECKING:
     from edge_cnn.host.datasets.recipe import Recipe
@@ -48,7 +49,10 @@ LEARNING: tuple[Decorator, ...] = (
 )
 
 DATA: tuple[Decorator, ...] = (
-    click.option("--class-weights", help="'balanced': every class weighs the same, however many samples it has."),
+    click.option(
+        "--class-weights",
+        help="'balanced': every class weighs the same, however many samples it has; or 'cat=2,dog=0.5'.",
+    ),
     click.option(
         "--augment",
         "augmentation",
@@ -85,7 +89,7 @@ optimizer, so they go with it."""
 
 def train_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add all of them to a command, which takes them as keyword arguments."""
-    for option in reversed((*NETWORK, *LEARNING, *DATA, *BUDGET, *WORK)):
+    for option in reversed((*NETWORK, *START, *LEARNING, *DATA, *BUDGET, *WORK)):
         command = option(command)
     return command
 
@@ -104,6 +108,7 @@ def make_config(chosen: dict[str, Any], recipe: Recipe, seed: int) -> TrainConfi
     from edge_cnn.host.architectures import find_architecture
     from edge_cnn.host.training import TrainConfig
     from edge_cnn.host.training.augmentation import find_augmentation
+    from edge_cnn.host.training.class_weights import parse_class_weights
     from edge_cnn.host.training.objectives import RECONSTRUCTION
 
     values = dict(chosen)
@@ -117,5 +122,6 @@ def make_config(chosen: dict[str, Any], recipe: Recipe, seed: int) -> TrainConfi
         seed=seed,
         patience=values.pop("patience") or None,
         augmentation=find_augmentation(values.pop("augmentation")),
+        class_weights=parse_class_weights(weights) if (weights := values.pop("class_weights")) is not None else None,
         **values,
     )

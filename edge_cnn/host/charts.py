@@ -71,14 +71,14 @@ def training_curve(history: Sequence[EpochRecord]) -> str:
                 axes.plot(epochs, np.maximum(shown, 1e-4), color=colour, label=label, marker=dots, markersize=3)
             axes.set_yscale("log")
             axes.set_title(title, color=SOFT)
-            _plain_ticks(axes)
+            plain_ticks(axes)
         lower.set_xlabel("epoch")
         lower.xaxis.get_major_locator().set_params(integer=True)
         upper.legend(loc="upper right")
         return svg_text(figure, "Loss and error by epoch")
 
 
-def _plain_ticks(axes: Any) -> None:
+def plain_ticks(axes: Any) -> None:
     """0.02 rather than 2 x 10^-2, and no more than a few of them."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 

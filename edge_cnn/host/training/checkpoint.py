@@ -30,7 +30,12 @@ FORMAT = 1
 MAX_BYTES = 2**34
 _ABOUT, _CHECKSUM, _VARIABLE, _BEST = "about", "sha256", "variable/", "best/"
 
-_OPTIONS = {"architecture": "--arch", "augmentation": "--augment"}
+_OPTIONS = {
+    "architecture": "--arch",
+    "augmentation": "--augment",
+    "initialization": "--init",
+    "origin": "--from or --freeze",
+}
 """Where the option is called otherwise than the field of the configuration."""
 
 _ANEW = "delete it to start anew, without --resume"

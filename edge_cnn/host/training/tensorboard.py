@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Generator
 from pathlib import Path
 from types import TracebackType
 
@@ -68,3 +69,24 @@ class TensorBoardLog:
             for variable in view.graph.mean.trainable_variables:
                 self._writer.add_histogram(f"weights/{variable.path}", variable.numpy(), record.epoch)
             self._writer.flush()
+
+
+class TensorBoardLogs:
+    """A log for each training of a command: in the folder itself, or where there are several, in folders below it."""
+
+    def __init__(self, folder: Path | None, several: bool, first_epoch: int = 0) -> None:
+        """As `TensorBoardLog`; a folder of None logs nothing."""
+        self._folder, self._several, self._first_epoch = folder, several, first_epoch
+        self._count = 0
+
+    @contextlib.contextmanager
+    def one(self) -> Generator[TensorBoardLog | None]:
+        """The log of the next training. Raises: as `TensorBoardLog`."""
+        if self._folder is None:
+            yield None
+            return
+        self._count += 1
+        with TensorBoardLog(
+            self._folder / f"training{self._count}" if self._several else self._folder, self._first_epoch
+        ) as log:
+            yield log
