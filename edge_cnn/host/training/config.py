@@ -16,6 +16,7 @@ from edge_cnn.host.training.normalization import AUTO, NONE
 from edge_cnn.host.training.objectives import CROSS_ENTROPY, RECONSTRUCTION, SQUARED_ERROR, find_objective
 from edge_cnn.host.training.optimizers import find_optimizer
 from edge_cnn.host.training.origin import Origin
+from edge_cnn.host.training.precision import FLOAT32, check_precision
 from edge_cnn.host.training.schedules import find_schedule
 
 LARGEST_RATE = 3e38
@@ -43,6 +44,7 @@ class TrainConfig:
         warm_up: share of the steps in which the learning rate rises from 0, in [0, 1).
         weight_decay: pulls weights to 0, see `make_optimizer`; None takes the optimizer's own default.
         clip_norm: longest gradient of all layers together; None leaves gradients as they are.
+        precision: a row of `POLICIES`, or "auto", which measures; the network that is left is float32 in any case.
         initialization: a row of `INITIALIZATIONS`.
         initial_seed: of the initial weights alone, 0..2**32-1; None takes those that `seed` gives.
         origin: the trained network that training starts from, which `architecture` is then named after; None starts
@@ -66,6 +68,7 @@ class TrainConfig:
     warm_up: float = 0.05
     weight_decay: float | None = None
     clip_norm: float | None = None
+    precision: str = FLOAT32
     initialization: str = RANDOM
     initial_seed: int | None = None
     origin: Origin | None = None
@@ -81,6 +84,7 @@ class TrainConfig:
             fitting = RECONSTRUCTION if gives_scores else f"{CROSS_ENTROPY} or {SQUARED_ERROR}"
             raise InputError(f"objective {self.objective}: {self.architecture} {kind}; give --objective {fitting}")
         find_schedule(self.schedule)
+        check_precision(self.precision)
         rate = self.learning_rate
         if rate is not None and not 0 < rate <= LARGEST_RATE:
             raise InputError(f"learning rate {rate}: it must be positive and finite; try 0.001")

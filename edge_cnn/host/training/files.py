@@ -40,7 +40,6 @@ def training_record(
 
     `evaluation` is None where there are no right and wrong answers.
     """
-    tf, keras = import_tensorflow()
     return {
         "labels": list(result.labels),
         "preprocessing": result.preprocessing.to_json(),
@@ -59,13 +58,19 @@ def training_record(
         "interrupted": result.interrupted,
         "test_accuracy": None if evaluation is None else evaluation.accuracy,
         **_starts(restarts, symmetry),
-        "versions": {
-            "edge_cnn": __version__,
-            "python": platform.python_version(),
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-            "numpy": np.__version__,
-        },
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of what computes, by name."""
+    tf, keras = import_tensorflow()
+    return {
+        "edge_cnn": __version__,
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
     }
 
 
