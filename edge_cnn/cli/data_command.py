@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--out", type=PATH, metavar="FILE.npz", help="Save NAME as x (pixels), y (classes), labels (names).")
+@click.option(
+    "--out", type=PATH, metavar="FILE.npz", help="Save NAME as x (pixels or model inputs), y (classes), labels (names)."
+)
 @click.option("--part", type=click.Choice(["train", "test", "all"]), default="all", show_default=True)
 @common_options
 def command(console: Console, name: str | None, out: Path | None, part: str) -> int:
@@ -54,7 +57,9 @@ def _save(console: Console, name: str, out: Path, part: str) -> None:
         "bytes": len(data),
         "fingerprint": samples.fingerprint(),
     }
-    console.result(document, f"wrote {out}: {len(samples)} samples, x {samples.images.shape} uint8, y, labels")
+    console.result(
+        document, f"wrote {out}: {len(samples)} samples, x {samples.images.shape} {samples.images.dtype}, y, labels"
+    )
 
 
 def _part(dataset: Dataset, part: str) -> LabelledImages:
@@ -79,6 +84,7 @@ def _document(entry: DatasetEntry) -> dict[str, Any]:
         "present": entry.is_present(),
         "source": entry.source,
         "licence": entry.licence,
+        "recipe": asdict(entry.recipe),
     }
 
 
@@ -90,7 +96,7 @@ def _listing(entries: list[DatasetEntry]) -> str:
             str(entry.test_samples),
             "x".join(map(str, entry.image_shape)),
             str(entry.classes),
-            "yes" if entry.is_present() else "no: pip install 'edge-cnn[host]'",
+            "yes" if entry.is_present() else f"no: {entry.obtain}",
             entry.summary,
         ]
         for entry in entries

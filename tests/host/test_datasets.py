@@ -8,8 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from edge_cnn.core.errors import DataError, UnavailableError
-from edge_cnn.host.datasets import DATASETS, digits, is_present, load_dataset, optdigits
+from edge_cnn.core.errors import DataError, InputError, UnavailableError
+from edge_cnn.host.architectures import ARCHITECTURES
+from edge_cnn.host.datasets import DATASETS, digits, is_present, load_dataset, optdigits, spiral
 
 
 def rows_of(dataset):
@@ -30,20 +31,25 @@ def test_a_data_set_is_what_its_row_in_the_table_says(name):
     assert is_present(name)
     assert (len(dataset.train), len(dataset.test)) == (entry.train_samples, entry.test_samples)
     assert (dataset.source, dataset.licence) == (entry.source, entry.licence)
+    assert entry.recipe.architecture in ARCHITECTURES
     for part in (dataset.train, dataset.test):
-        assert part.images.dtype == np.uint8
+        assert part.images.dtype == (np.float32 if name == "spiral" else np.uint8)
         assert part.images.shape[1:] == entry.image_shape
-        assert part.class_names == tuple("0123456789")
+        assert part.class_names == (("orange", "blue") if name == "spiral" else tuple("0123456789"))
         counts = np.bincount(part.labels)
         assert len(counts) == entry.classes
         assert counts.max() - counts.min() <= 0.05 * len(part)
 
 
 @pytest.mark.parametrize("name", list(DATASETS))
-def test_no_image_is_in_both_parts(name):
+def test_no_sample_is_in_both_parts(name):
     dataset = loaded(name)
-    train = {image.tobytes() for image in dataset.train.images}
-    assert not any(image.tobytes() in train for image in dataset.test.images)
+    train = {(image.tobytes(), label) for image, label in zip(dataset.train.images, dataset.train.labels, strict=True)}
+    test = {(image.tobytes(), label) for image, label in zip(dataset.test.images, dataset.test.labels, strict=True)}
+    assert not train & test
+    # The two spirals begin in the same point, one of each class.
+    shared = {image for image, _ in train} & {image for image, _ in test}
+    assert shared <= ({np.zeros(2, np.float32).tobytes()} if name == "spiral" else set())
 
 
 @pytest.mark.parametrize("name", list(DATASETS))
@@ -76,6 +82,39 @@ def test_optdigits_holds_scikit_learns_digits_in_the_frame_of_mnist():
     assert np.array_equal(np.bincount(found), np.bincount(labels))
 
 
+def test_the_points_of_a_spiral_lie_where_an_archimedean_spiral_has_them():
+    dataset = loaded("spiral")
+    points = np.concatenate([dataset.train.images, dataset.test.images]).reshape(-1, 2).astype(np.float64) * 6
+    labels = np.concatenate([dataset.train.labels, dataset.test.labels])
+    for label, start in ((1, 1), (0, -1)):  # the blue arm leaves the centre upwards, the orange one downwards
+        arm = points[labels == label][:, 0] * 1j + points[labels == label][:, 1]
+        arm = arm[np.argsort(np.abs(arm))]
+        np.testing.assert_allclose(np.abs(arm), np.arange(250) / 50, atol=1e-6)
+        # Each point further along is turned by the same angle; 250 steps make 1.75 turns.
+        turns = np.angle(arm[2:] / arm[1:-1]) / (2 * np.pi)
+        np.testing.assert_allclose(turns, 1.75 / 250, atol=1e-6)
+        assert np.angle(arm[1] * start) == pytest.approx(2 * np.pi * 1.75 / 250, abs=1e-6)
+
+
+def test_noise_moves_the_points_of_a_spiral_uniformly_and_never_out_of_the_inputs_range():
+    still, moved = (spiral.make_points(noise, 20_000, seed=1) for noise in (0.0, 0.5))
+    assert np.array_equal(still.labels, moved.labels)
+    shift = 6 * (moved.images - still.images)
+    assert np.abs(shift).max() <= 0.5 + 1e-5
+    assert shift.mean() == pytest.approx(0, abs=0.01)
+    assert shift.std() == pytest.approx(0.5 / np.sqrt(3), rel=0.02)
+    assert np.abs(moved.images).max() <= 1
+    assert spiral.make_points(0.1, 40, seed=2).fingerprint() != spiral.make_points(0.1, 40, seed=3).fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [({"noise": 0.6}, r"in \[0, 0.5\], got 0.6"), ({"count": 1}, "got 1; give")]
+)
+def test_a_spiral_that_cannot_be_made_is_one_clear_line(words, said):
+    with pytest.raises(InputError, match=said):
+        spiral.make_points(**words)
+
+
 def test_reading_imports_none_of_the_packages_that_carry_the_data():
     code = (
         "import sys; from edge_cnn.host.datasets import *; [load_dataset(n) for n in DATASETS]; "
@@ -88,7 +127,7 @@ def test_reading_imports_none_of_the_packages_that_carry_the_data():
 
 def test_an_unknown_name_is_answered_with_the_known_ones():
     for function in (load_dataset, is_present):
-        with pytest.raises(DataError, match=r"unknown data set 'cifar'; known: digits, optdigits"):
+        with pytest.raises(DataError, match=r"unknown data set 'cifar'; known: digits, optdigits, spiral"):
             function("cifar")
 
 

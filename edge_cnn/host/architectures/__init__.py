@@ -5,13 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from edge_cnn.core.errors import InputError
-from edge_cnn.host.architectures.architecture import Architecture
+from edge_cnn.host.architectures.architecture import CLASSIFICATION, Architecture
+from edge_cnn.host.architectures.autoencoder import AUTOENCODER
+from edge_cnn.host.architectures.ds_cnn import DS_CNN
 from edge_cnn.host.architectures.lenet import LENET
+from edge_cnn.host.architectures.mlp import MLP
+from edge_cnn.host.architectures.mobilenet_v1_025 import MOBILENET_V1_025
 from edge_cnn.host.architectures.resnet8 import RESNET8
 
 __all__ = ["ARCHITECTURES", "Architecture", "build_model", "find_architecture"]
 
-ARCHITECTURES: dict[str, Architecture] = {a.name: a for a in (LENET, RESNET8)}
+ARCHITECTURES: dict[str, Architecture] = {
+    a.name: a for a in (LENET, RESNET8, MLP, MOBILENET_V1_025, DS_CNN, AUTOENCODER)
+}
 
 
 def find_architecture(name: str) -> Architecture:
@@ -23,6 +29,8 @@ def find_architecture(name: str) -> Architecture:
 
 def build_model(name: str, image_shape: tuple[int, int, int], classes: int) -> Any:
     """An untrained `keras.Model`, float32 (n, height, width, channels) -> scores float32 (n, classes).
+
+    Of an architecture for reconstruction: -> float32 (n, height * width * channels), and `classes` is not read.
 
     Its weights come from Keras' global random state; `keras.utils.set_random_seed` makes them repeatable.
 
@@ -36,6 +44,6 @@ def build_model(name: str, image_shape: tuple[int, int, int], classes: int) -> A
             f"images of {image_shape[0]}x{image_shape[1]} pixels are too small for {name}; "
             f"it needs at least {architecture.min_side}x{architecture.min_side}, so enlarge them"
         )
-    if classes < 2:
+    if architecture.task == CLASSIFICATION and classes < 2:
         raise InputError(f"a classifier needs at least two classes, got {classes}; add samples of another class")
     return architecture.build(image_shape, classes)

@@ -6,10 +6,12 @@ from edge_cnn.core.errors import DataError
 from edge_cnn.host.datasets.dataset import Dataset, DatasetEntry
 from edge_cnn.host.datasets.digits import DIGITS
 from edge_cnn.host.datasets.optdigits import OPTDIGITS
+from edge_cnn.host.datasets.recipe import Recipe
+from edge_cnn.host.datasets.spiral import SPIRAL
 
-__all__ = ["DATASETS", "Dataset", "DatasetEntry", "find_entry", "is_present", "load_dataset"]
+__all__ = ["DATASETS", "Dataset", "DatasetEntry", "Recipe", "find_entry", "is_present", "load_dataset"]
 
-DATASETS: dict[str, DatasetEntry] = {entry.name: entry for entry in (DIGITS, OPTDIGITS)}
+DATASETS: dict[str, DatasetEntry] = {entry.name: entry for entry in (DIGITS, OPTDIGITS, SPIRAL)}
 
 
 def load_dataset(name: str) -> Dataset:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edge_cnn.core.labelled_images import LabelledImages
+from edge_cnn.host.datasets.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class DatasetEntry:
         train_samples, test_samples: how many in each part.
         is_present: whether the data is on this machine.
         load: reads and splits it, always the same way.
+        recipe: how it is trained where the user says nothing.
+        obtain: what makes it present where it is not, in a few words.
     """
 
     name: str
@@ -52,3 +55,5 @@ class DatasetEntry:
     test_samples: int
     is_present: Callable[[], bool]
     load: Callable[[], tuple[LabelledImages, LabelledImages]]
+    recipe: Recipe
+    obtain: str = "pip install 'edge-cnn[host]'"

@@ -7,6 +7,7 @@ import numpy as np
 from edge_cnn.core.labelled_images import LabelledImages, stratified_split
 from edge_cnn.host.datasets.dataset import DatasetEntry
 from edge_cnn.host.datasets.packaged_table import PackagedTable
+from edge_cnn.host.datasets.recipe import Recipe
 
 TEST_SHARE = 0.2
 SPLIT_SEED = 2026
@@ -42,4 +43,5 @@ DIGITS = DatasetEntry(
     test_samples=1000,
     is_present=lambda: TABLE.locate() is not None,
     load=load,
+    recipe=Recipe("lenet", 30, 64, "adam", None, "cross-entropy", "handwriting"),
 )

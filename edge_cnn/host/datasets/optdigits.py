@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from edge_cnn.core.labelled_images import LabelledImages, stratified_sample
 from edge_cnn.host.datasets.dataset import DatasetEntry
 from edge_cnn.host.datasets.packaged_table import PackagedTable
+from edge_cnn.host.datasets.recipe import Recipe
 
 TRAIN_SAMPLES = 300
 SPLIT_SEED = 2026
@@ -55,4 +56,5 @@ OPTDIGITS = DatasetEntry(
     test_samples=1497,
     is_present=lambda: TABLE.locate() is not None,
     load=load,
+    recipe=Recipe("lenet", 30, 64, "adam", None, "cross-entropy", "handwriting"),
 )
