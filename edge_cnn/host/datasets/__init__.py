@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from edge_cnn.core.errors import DataError
+from edge_cnn.host.datasets.cifar10 import CIFAR10
 from edge_cnn.host.datasets.dataset import Dataset, DatasetEntry
 from edge_cnn.host.datasets.digits import DIGITS
 from edge_cnn.host.datasets.optdigits import OPTDIGITS
-from edge_cnn.host.datasets.recipe import Recipe
+from edge_cnn.host.datasets.recipe import Recipe, usual_recipe
 from edge_cnn.host.datasets.spiral import SPIRAL
 
-__all__ = ["DATASETS", "Dataset", "DatasetEntry", "Recipe", "find_entry", "is_present", "load_dataset"]
+__all__ = ["DATASETS", "Dataset", "DatasetEntry", "Recipe", "find_entry", "is_present", "load_dataset", "recipe_of"]
 
-DATASETS: dict[str, DatasetEntry] = {entry.name: entry for entry in (DIGITS, OPTDIGITS, SPIRAL)}
+DATASETS: dict[str, DatasetEntry] = {entry.name: entry for entry in (DIGITS, OPTDIGITS, SPIRAL, CIFAR10)}
 
 
 def load_dataset(name: str) -> Dataset:
@@ -19,7 +20,7 @@ def load_dataset(name: str) -> Dataset:
 
     Raises:
         DataError: unknown name, or a damaged file.
-        UnavailableError: the package that carries the data is not installed.
+        UnavailableError: the data is not on this machine.
     """
     entry = find_entry(name)
     train, test = entry.load()
@@ -36,3 +37,9 @@ def find_entry(name: str) -> DatasetEntry:
     if name not in DATASETS:
         raise DataError(f"unknown data set {name!r}; known: {', '.join(DATASETS)}, or a folder or .npz that exists")
     return DATASETS[name]
+
+
+def recipe_of(dataset: Dataset) -> Recipe:
+    """How a data set is trained where the user says nothing."""
+    entry = DATASETS.get(dataset.name)
+    return usual_recipe(dataset.train) if entry is None else entry.recipe

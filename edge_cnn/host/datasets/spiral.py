@@ -64,8 +64,9 @@ def make_points(noise: float = 0.0, count: int = POINTS, seed: int = SPLIT_SEED)
 def load() -> tuple[LabelledImages, LabelledImages]:
     """250 points for training and 250 for tests, without noise: the halves of one shuffle, as in the Playground."""
     everything = make_points()
-    split = len(everything) - round(TEST_SHARE * len(everything))
-    return everything.select(slice(split)), everything.select(slice(split, None))
+    rows = np.arange(len(everything))
+    split = len(rows) - round(TEST_SHARE * len(rows))
+    return everything.select(rows[:split]), everything.select(rows[split:])
 
 
 def _arm(along: NDArray[np.float64], start: float) -> NDArray[np.float64]:
