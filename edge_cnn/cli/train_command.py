@@ -13,7 +13,7 @@ from edge_cnn.cli.train_options import make_config, train_options
 
 if TYPE_CHECKING:
     from edge_cnn.host.evaluation import Evaluation
-    from edge_cnn.host.training import EpochRecord, StepProgress, TrainResult
+    from edge_cnn.host.training import EpochRecord, StepProgress, TrainResult, View
 
 
 @click.command()
@@ -28,9 +28,12 @@ def command(console: Console, data: str, out: Path, **chosen: Any) -> int:
     """
     from edge_cnn.host.data_source import load_data
     from edge_cnn.host.datasets import recipe_of
+    from edge_cnn.host.decision_surface.film import Film
+    from edge_cnn.host.decision_surface.plane import plane_of
     from edge_cnn.host.evaluation import evaluate
     from edge_cnn.host.training import predict_scores, train
-    from edge_cnn.host.training.files import write_training
+    from edge_cnn.host.training.files import REPORT, write_training
+    from edge_cnn.host.training_report.live_page import PROGRESS, LivePage
 
     check_folder(out)
     dataset = load_data(data, on_skip=lambda _path, reason: console.note(f"skipped: {reason}"))
@@ -40,6 +43,15 @@ def command(console: Console, data: str, out: Path, **chosen: Any) -> int:
         f"{config.architecture} on {dataset.name}: {len(dataset.train)} samples to train on, "
         f"{len(dataset.test)} to test, {len(dataset.train.class_names)} classes"
     )
+    context = click.get_current_context()
+    page = context.with_resource(LivePage(out / PROGRESS, dataset, config, on_failure=console.note))
+    film = Film(plane_of(dataset.train, dataset.test))
+    console.note(f"open {page.path} in a browser to watch")
+
+    def watch(view: View) -> None:
+        page.on_view(view)
+        film.on_view(view)
+
     with console.progress("training", config.epochs) as update:
         live = _Live(update)
         result = train(
@@ -48,12 +60,14 @@ def command(console: Console, data: str, out: Path, **chosen: Any) -> int:
             watched=dataset.test if recipe.watch_test else None,
             on_epoch=live.on_epoch,
             on_step=live.on_step,
+            on_view=watch,
         )
     if result.interrupted and result.best_epoch == 0:
         raise KeyboardInterrupt  # nothing worth keeping yet
     _note_ending(console, result)
     evaluation = evaluate(predict_scores(result.model, dataset.test, result.preprocessing), dataset.test)
-    write_training(out, result, dataset, evaluation)
+    write_training(out, result, dataset, evaluation, film.frames)
+    page.end(REPORT)
     console.result(_document(result, evaluation, out), _summary(result, evaluation, out))
     return 0
 
@@ -95,6 +109,7 @@ def _document(result: TrainResult, evaluation: Evaluation, out: Path) -> dict[st
         "test_accuracy": evaluation.accuracy,
         "val_accuracy": best.val_accuracy,
         "val_loss": best.val_loss,
+        "test_loss": best.test_loss,
         "epochs": len(result.history) - 1,
         "best_epoch": result.best_epoch,
         "interrupted": result.interrupted,
@@ -106,8 +121,9 @@ def _document(result: TrainResult, evaluation: Evaluation, out: Path) -> dict[st
 def _summary(result: TrainResult, evaluation: Evaluation, out: Path) -> str:
     best = result.history[result.best_epoch]
     wrong = int((evaluation.answers != evaluation.labels).sum())
+    loss = "" if best.test_loss is None else f"loss {best.test_loss:.4f}, "
     rows = [
         ["validation", f"{best.val_accuracy:.2%}", f"loss {best.val_loss:.4f}, epoch {result.best_epoch}"],
-        ["test", f"{evaluation.accuracy:.2%}", f"{wrong} of {len(evaluation.labels)} wrong"],
+        ["test", f"{evaluation.accuracy:.2%}", f"{loss}{wrong} of {len(evaluation.labels)} wrong"],
     ]
     return f"{table(['part', 'accuracy', ''], rows)}\nwrote {out / 'model.keras'}, {out / 'report.html'}"

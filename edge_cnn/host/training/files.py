@@ -14,6 +14,7 @@ from edge_cnn import __version__
 from edge_cnn.core.atomic_file import replacing
 from edge_cnn.core.errors import InputError
 from edge_cnn.host.datasets import Dataset
+from edge_cnn.host.decision_surface.film import Frame
 from edge_cnn.host.evaluation import Evaluation
 from edge_cnn.host.tensorflow_import import import_tensorflow
 from edge_cnn.host.training.records import TrainResult
@@ -52,15 +53,19 @@ def training_record(result: TrainResult, dataset: Dataset, evaluation: Evaluatio
     }
 
 
-def write_training(folder: Path, result: TrainResult, dataset: Dataset, evaluation: Evaluation) -> None:
+def write_training(
+    folder: Path, result: TrainResult, dataset: Dataset, evaluation: Evaluation, frames: tuple[Frame, ...] = ()
+) -> None:
     """Write all four files into `folder`, which is made if need be; they appear when all are whole.
+
+    `frames` are of the decision surface, for the report.
 
     Raises:
         InputError: the folder cannot be made or written to.
         UnavailableError: matplotlib or Jinja2 is not installed.
     """
     record = training_record(result, dataset, evaluation)
-    report = training_report(Story(result, evaluation, dataset, record))
+    report = training_report(Story(result, evaluation, dataset, record, frames))
     history = [epoch.to_json() for epoch in result.history]
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_cnn.host.charts import confusion_matrix, image_grid
+from edge_cnn.host.decision_surface.plane import plane_of
 from edge_cnn.host.training_report.section import Section, Story
 
 MISTAKES_SHOWN = 24
@@ -23,8 +24,10 @@ def confusion(story: Story) -> Section:
     )
 
 
-def surest_mistakes(story: Story) -> Section:
-    """The wrong answers with the highest scores, as pictures."""
+def surest_mistakes(story: Story) -> Section | None:
+    """The wrong answers with the highest scores, as pictures; None for points, which the plane shows."""
+    if plane_of(story.dataset.train, story.dataset.test) is not None:
+        return None
     evaluation = story.evaluation
     shown = evaluation.worst_mistakes(MISTAKES_SHOWN)
     if not len(shown):

@@ -9,13 +9,21 @@ import numpy as np
 
 from edge_cnn.host.page_template import render
 from edge_cnn.host.training import TrainResult
+from edge_cnn.host.training_report.decision_surface import film, neurons, surface
 from edge_cnn.host.training_report.learning import learning
 from edge_cnn.host.training_report.mistakes import confusion, surest_mistakes
 from edge_cnn.host.training_report.section import Section, Story
 
 TEMPLATE = "training_report.html"
 
-SECTIONS: tuple[Callable[[Story], Section | None], ...] = (learning, confusion, surest_mistakes)
+SECTIONS: tuple[Callable[[Story], Section | None], ...] = (
+    surface,
+    learning,
+    film,
+    neurons,
+    confusion,
+    surest_mistakes,
+)
 """In the order of the page; one that has nothing to say of a training gives None."""
 
 
@@ -38,6 +46,7 @@ def training_report(story: Story) -> str:
             {"value": f"{wrong} of {len(evaluation.labels)}", "label": "wrong on the test part"},
             {"value": _percent(best.val_accuracy), "label": "right on the validation part"},
             {"value": f"{result.model.count_params():,}", "label": "parameters"},
+            *([] if best.test_loss is None else [{"value": f"{best.test_loss:.4f}", "label": "loss on the test part"}]),
         ],
         sections=[section for make in SECTIONS if (section := make(story)) is not None],
         facts=[{"name": name, "value": value} for name, value in _facts(record).items()],

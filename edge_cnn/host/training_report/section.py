@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_cnn.host.datasets import Dataset
+from edge_cnn.host.decision_surface.film import Frame
 from edge_cnn.host.evaluation import Evaluation
 from edge_cnn.host.training import TrainResult
 
@@ -19,12 +20,14 @@ class Story:
         evaluation: of the test part.
         dataset: training and test part.
         record: the content of `training.json`.
+        frames: the decision surface on the way, where the data lies on a plane and somebody looked.
     """
 
     result: TrainResult
     evaluation: Evaluation
     dataset: Dataset
     record: dict[str, Any]
+    frames: tuple[Frame, ...] = ()
 
 
 @dataclass(frozen=True)
