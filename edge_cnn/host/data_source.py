@@ -27,7 +27,8 @@ def load_data(
 ) -> Dataset:
     """Labelled samples in a training and a test part.
 
-    A folder or an `.npz` is split 80 to 20, each class in its share; a named data set has its own split.
+    A folder or an `.npz` is split 80 to 20, each class in its share; a named data set has its own split. An `.npz` with
+    x of shape (n, numbers) gives samples (n, 1, 1, numbers).
 
     Args:
         data: name of a data set, or path of a folder or an `.npz`; a name wins over a folder of that name.
@@ -50,11 +51,18 @@ def load_data(
             test=_resized(dataset.test, data, image_shape),
         )
     skipping = {"on_skip": on_skip} if on_skip else {}
-    samples = read_data(path, image_shape, class_names, **skipping)
+    samples = _as_images(read_data(path, image_shape, class_names, **skipping))
     _check_classes(samples, data)
     train, test = stratified_split(samples.labels, TEST_SHARE, np.random.default_rng(SPLIT_SEED))
     kind = "folder" if path.is_dir() else "file"
     return Dataset(data, samples.select(train), samples.select(test), f"{kind} {path.name}", "not stated")
+
+
+def _as_images(samples: LabelledImages) -> LabelledImages:
+    """Rows of a table become images of one pixel, as every network takes images."""
+    if samples.images.ndim != 2:
+        return samples
+    return replace(samples, images=samples.images[:, None, None, :])
 
 
 def _resized(samples: LabelledImages, name: str, image_shape: tuple[int, int, int] | None) -> LabelledImages:

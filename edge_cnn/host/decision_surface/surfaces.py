@@ -41,8 +41,8 @@ class SurfaceProbe:
         self.model, self.plane = model, plane
         hidden = _hidden(model)
         self._names = tuple(hidden)
-        self._all = keras.Model(model.inputs, [*hidden.values(), model.get_layer(SCORES).output])
-        self._scores = keras.Model(model.inputs, model.get_layer(SCORES).output)
+        self._all = keras.Model(model.input, [*hidden.values(), model.get_layer(SCORES).output])
+        self._scores = keras.Model(model.input, model.get_layer(SCORES).output)
 
     def look(self, side: int) -> Surfaces:
         """All surfaces on `side` x `side` points."""

@@ -104,7 +104,8 @@ class LivePage:
             self._written = True
         except (EdgeCnnError, OSError) as error:
             self._failed = True
-            self._on_failure(str(error))
+            reason = error if isinstance(error, EdgeCnnError) else f"cannot write {self.path}: {error.strerror}"
+            self._on_failure(f"no progress page ({reason}); the training goes on without it")
 
     def _page(self, view: View) -> str:
         record, config = view.record, self._config
