@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_cnn.cli.budget_options import take_limits
 from edge_cnn.cli.console import PATH, Console, Progress, common_options, table
 from edge_cnn.cli.output_path import check_folder
 from edge_cnn.cli.train_options import make_config, train_options
+from edge_cnn.cli.train_reconstruction import finish_reconstruction
 
 if TYPE_CHECKING:
     from edge_cnn.host.evaluation import Evaluation
@@ -33,9 +36,11 @@ def command(console: Console, data: str, out: Path, **chosen: Any) -> int:
     from edge_cnn.host.evaluation import evaluate
     from edge_cnn.host.training import predict_scores, train
     from edge_cnn.host.training.files import REPORT, write_training
+    from edge_cnn.host.training.objectives import find_objective
     from edge_cnn.host.training_report.live_page import PROGRESS, LivePage
 
     check_folder(out)
+    check_limits = take_limits(chosen)
     dataset = load_data(data, on_skip=lambda _path, reason: console.note(f"skipped: {reason}"))
     recipe = recipe_of(dataset)
     config = make_config(chosen, recipe, console.seed)
@@ -43,6 +48,9 @@ def command(console: Console, data: str, out: Path, **chosen: Any) -> int:
         f"{config.architecture} on {dataset.name}: {len(dataset.train)} samples to train on, "
         f"{len(dataset.test)} to test, {len(dataset.train.class_names)} classes"
     )
+    budget = check_limits(config.architecture, dataset.train, None)
+    if budget is not None:
+        console.note(budget.describe())
     context = click.get_current_context()
     page = context.with_resource(LivePage(out / PROGRESS, dataset, config, on_failure=console.note))
     film = Film(plane_of(dataset.train, dataset.test))
@@ -65,10 +73,15 @@ def command(console: Console, data: str, out: Path, **chosen: Any) -> int:
     if result.interrupted and result.best_epoch == 0:
         raise KeyboardInterrupt  # nothing worth keeping yet
     _note_ending(console, result)
+    costs = {} if budget is None else {"budget": budget.to_json()}
+    if not find_objective(config.objective).classifies:
+        status = finish_reconstruction(console, result, dataset, out, costs)
+        page.end(REPORT)
+        return status
     evaluation = evaluate(predict_scores(result.model, dataset.test, result.preprocessing), dataset.test)
     write_training(out, result, dataset, evaluation, film.frames)
     page.end(REPORT)
-    console.result(_document(result, evaluation, out), _summary(result, evaluation, out))
+    console.result(_document(result, evaluation, out) | costs, _summary(result, evaluation, out))
     return 0
 
 
@@ -80,11 +93,16 @@ class _Live:
         self._validation = ""
 
     def on_epoch(self, epoch: EpochRecord) -> None:
-        self._validation = f"; validation {epoch.val_loss:.4f}, {epoch.val_accuracy:.1%}"
-        self._update(epoch.epoch, f"loss {epoch.loss:.4f}, accuracy {epoch.accuracy:.1%}{self._validation}")
+        self._validation = f"; validation {epoch.val_loss:.4f}{_share(', ', epoch.val_accuracy)}"
+        self._update(epoch.epoch, f"loss {epoch.loss:.4f}{_share(', accuracy ', epoch.accuracy)}{self._validation}")
 
     def on_step(self, step: StepProgress) -> None:
-        self._update(step.epoch - 1, f"loss {step.loss:.4f}, accuracy {step.accuracy:.1%}{self._validation}")
+        self._update(step.epoch - 1, f"loss {step.loss:.4f}{_share(', accuracy ', step.accuracy)}{self._validation}")
+
+
+def _share(before: str, accuracy: float) -> str:
+    """Nothing where there are no right answers."""
+    return f"{before}{accuracy:.1%}" if math.isfinite(accuracy) else ""
 
 
 def _note_ending(console: Console, result: TrainResult) -> None:

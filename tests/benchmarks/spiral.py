@@ -2,8 +2,9 @@
 
 `edge-cnn train --data spiral` as it is, with 200 epochs and with 1,531, beside the network that users of Keras write
 first: two tanh layers of 16 and one tanh output, Adam at 0.01, batches of 10, all 250 training points in the
-Playground's own coordinates (radius 5), the weights of the last epoch. Both are measured on the same 250 test points by the Playground's loss, the mean of
-1/2 (output - target)^2. Then the same recipe on other shuffles of the points, on which nothing was chosen.
+Playground's own coordinates (radius 5), the weights of the last epoch. Both are measured on the same 250 test points by
+the Playground's loss, the mean of 1/2 (output - target)^2. Then the same recipe on other shuffles of the points, on
+which nothing was chosen.
 
     python tests/benchmarks/spiral.py --picture docs/spiral.png
 """

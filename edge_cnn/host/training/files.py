@@ -13,19 +13,25 @@ import numpy as np
 from edge_cnn import __version__
 from edge_cnn.core.atomic_file import replacing
 from edge_cnn.core.errors import InputError
+from edge_cnn.host.architectures.architecture import RECONSTRUCTION
 from edge_cnn.host.datasets import Dataset
 from edge_cnn.host.decision_surface.film import Frame
 from edge_cnn.host.evaluation import Evaluation
+from edge_cnn.host.reconstruction import Reconstruction
 from edge_cnn.host.tensorflow_import import import_tensorflow
 from edge_cnn.host.training.records import TrainResult
 from edge_cnn.host.training_report.page import training_report
+from edge_cnn.host.training_report.rebuilt import reconstruction_report
 from edge_cnn.host.training_report.section import Story
 
 MODEL, HISTORY, REPORT, TRAINING = "model.keras", "history.json", "report.html", "training.json"
 
 
-def training_record(result: TrainResult, dataset: Dataset, evaluation: Evaluation) -> dict[str, Any]:
-    """The content of `training.json`: what `export` and a reader need to know of the model beside it."""
+def training_record(result: TrainResult, dataset: Dataset, evaluation: Evaluation | None) -> dict[str, Any]:
+    """The content of `training.json`: what `export` and a reader need to know of the model beside it.
+
+    `evaluation` is None where there are no right and wrong answers.
+    """
     tf, keras = import_tensorflow()
     return {
         "labels": list(result.labels),
@@ -42,7 +48,7 @@ def training_record(result: TrainResult, dataset: Dataset, evaluation: Evaluatio
         "config": result.config.to_json(),
         "best_epoch": result.best_epoch,
         "interrupted": result.interrupted,
-        "test_accuracy": evaluation.accuracy,
+        "test_accuracy": None if evaluation is None else evaluation.accuracy,
         "versions": {
             "edge_cnn": __version__,
             "python": platform.python_version(),
@@ -65,7 +71,20 @@ def write_training(
         UnavailableError: matplotlib or Jinja2 is not installed.
     """
     record = training_record(result, dataset, evaluation)
-    report = training_report(Story(result, evaluation, dataset, record, frames))
+    _write(folder, result, record, training_report(Story(result, evaluation, dataset, record)))
+
+
+def write_reconstruction(folder: Path, result: TrainResult, dataset: Dataset, rebuilt: Reconstruction) -> None:
+    """The same for a network that gives its input back.
+
+    Raises:
+        InputError, UnavailableError: as `write_training`.
+    """
+    record = training_record(result, dataset, None) | {"task": RECONSTRUCTION, "test_loss": rebuilt.loss}
+    _write(folder, result, record, reconstruction_report(result, rebuilt, record))
+
+
+def _write(folder: Path, result: TrainResult, record: dict[str, Any], report: str) -> None:
     history = [epoch.to_json() for epoch in result.history]
     try:
         folder.mkdir(parents=True, exist_ok=True)

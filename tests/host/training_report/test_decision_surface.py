@@ -13,7 +13,7 @@ from edge_cnn.host.evaluation import evaluate
 from edge_cnn.host.training import TrainConfig, predict_scores, train
 from edge_cnn.host.training.files import training_record
 from edge_cnn.host.training_report.decision_surface import film, neurons, surface
-from edge_cnn.host.training_report.mistakes import surest_mistakes
+from edge_cnn.host.training_report.hardest_images import hardest_images
 from edge_cnn.host.training_report.page import training_report
 from edge_cnn.host.training_report.section import Story
 
@@ -65,7 +65,7 @@ def test_the_page_shows_it_all_and_no_pictures_of_one_pixel(thirds):
     page = training_report(thirds)
     for title in ("Its answer at every point", "How it learned", "What each neuron sees"):
         assert page.count(f"<h2>{title}</h2>") == 1
-    assert surest_mistakes(thirds) is None
+    assert hardest_images(thirds) is None
     for svg in re.findall(r"<svg.*?</svg>", page, re.DOTALL):
         ElementTree.fromstring(svg.replace("xlink:href", "href"))
 
