@@ -71,7 +71,7 @@ def write_training(
         UnavailableError: matplotlib or Jinja2 is not installed.
     """
     record = training_record(result, dataset, evaluation)
-    _write(folder, result, record, training_report(Story(result, evaluation, dataset, record)))
+    _write(folder, result, record, training_report(Story(result, evaluation, dataset, record, frames)))
 
 
 def write_reconstruction(folder: Path, result: TrainResult, dataset: Dataset, rebuilt: Reconstruction) -> None:
