@@ -5,9 +5,10 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from converters.converter_output import silent_step
-from converters.sources.keras_file import load_keras
+from converters.sources.keras_file import load_keras, read_keras_model
 from converters.sources.loaded_graph import LoadedGraph, known_shape, try_batch
 from converters.sources.onnx_file import load_onnx
 from converters.sources.saved_model import load_saved_model
@@ -15,6 +16,7 @@ from converters.sources.source_model import SourceModel
 from converters.sources.tflite_file import load_tflite
 from converters.sources.training_file import TRAINING_FILE, read_training
 from edge_cnn.core.errors import ModelError
+from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.host.architectures.architecture import RECONSTRUCTION
 
 _WANTED = "give a .keras, .h5, .onnx or .tflite file or a SavedModel folder"
@@ -56,6 +58,25 @@ def load_source_model(path: Path) -> SourceModel:
         path.stem, loaded.function, input_shape, output_shape, described_by=path.name, float_tflite=loaded.float_tflite
     )
     return _described(source, loaded, path)
+
+
+def load_keras_network(path: Path) -> tuple[Any, tuple[str, ...] | None, Preprocessing | None]:
+    """A network to go on training: the `keras.Model`, and labels and preprocessing of the `training.json` beside it.
+
+    Raises:
+        UnavailableError: TensorFlow is not installed here.
+        ModelError: missing, truncated, not of Keras, of Keras 2 with operations that only Keras 2 knows, or
+            `training.json` is damaged.
+    """
+    if _loader(path) is not load_keras:
+        raise ModelError(f"{path} is not a Keras file; give a .keras or .h5 file, which alone can be trained")
+    with silent_step(f"reading {path}"):
+        model = read_keras_model(path)
+    if any(type(layer).__module__.split(".")[0] != "keras" for layer in model.layers):
+        raise ModelError(f"{path} is of Keras 2 and has operations that Keras 3 cannot write; build it anew in Keras 3")
+    beside = path.with_name(TRAINING_FILE)
+    labels, preprocessing = read_training(beside)[:2] if beside.is_file() else (None, None)
+    return model, labels, preprocessing
 
 
 def _described(source: SourceModel, loaded: LoadedGraph, path: Path) -> SourceModel:

@@ -13,10 +13,13 @@ from edge_cnn.cli.console import PATH, Console, Progress, common_options, table
 from edge_cnn.cli.output_path import check_folder
 from edge_cnn.cli.train_options import make_config, train_options
 from edge_cnn.cli.train_reconstruction import finish_reconstruction
+from edge_cnn.cli.train_restarts import note_restarts, restarts_table
+from edge_cnn.cli.train_start import initial_model, make_start, read_pretrained, with_origin
 
 if TYPE_CHECKING:
     from edge_cnn.host.evaluation import Evaluation
-    from edge_cnn.host.training import EpochRecord, StepProgress, TrainResult, View
+    from edge_cnn.host.restarts.restarts import Restarts
+    from edge_cnn.host.training import EpochRecord, StepProgress, TrainConfig, TrainResult, View
 
 
 @click.command()
@@ -34,70 +37,107 @@ def command(console: Console, data: str, out: Path, **chosen: Any) -> int:
     from edge_cnn.host.decision_surface.film import Film
     from edge_cnn.host.decision_surface.plane import plane_of
     from edge_cnn.host.evaluation import evaluate
+    from edge_cnn.host.restarts.best_line import with_line
+    from edge_cnn.host.restarts.restarts import check_restarts, train_restarts
+    from edge_cnn.host.restarts.symmetry import UnitWatch, symmetry_of
     from edge_cnn.host.training import predict_scores, train
     from edge_cnn.host.training.files import REPORT, write_training
     from edge_cnn.host.training.objectives import find_objective
     from edge_cnn.host.training_report.live_page import PROGRESS, LivePage
 
     check_folder(out)
+    count = chosen.pop("restarts")
     check_limits = take_limits(chosen)
-    dataset = load_data(data, on_skip=lambda _path, reason: console.note(f"skipped: {reason}"))
+    pretrained = read_pretrained(chosen)
+    image_shape = None if pretrained is None else pretrained.preprocessing.image_shape
+    dataset = load_data(data, image_shape, on_skip=lambda _path, reason: console.note(f"skipped: {reason}"))
     recipe = recipe_of(dataset)
-    config = make_config(chosen, recipe, console.seed)
+    start = make_start(pretrained, dataset.train.class_names, chosen)
+    config = with_origin(make_config(chosen, recipe, console.seed), start, console)
+    check_restarts(config, count)
     console.note(
         f"{config.architecture} on {dataset.name}: {len(dataset.train)} samples to train on, "
         f"{len(dataset.test)} to test, {len(dataset.train.class_names)} classes"
     )
-    budget = check_limits(config.architecture, dataset.train, None)
+    budget = check_limits(config.architecture, dataset.train, initial_model(start, config))
     if budget is not None:
         console.note(budget.describe())
-    context = click.get_current_context()
-    page = context.with_resource(LivePage(out / PROGRESS, dataset, config, on_failure=console.note))
-    film = Film(plane_of(dataset.train, dataset.test))
+    plane = plane_of(dataset.train, dataset.test)
+    films: dict[TrainConfig, Film] = {}
+    page = click.get_current_context().with_resource(LivePage(out / PROGRESS, dataset, config, on_failure=console.note))
     console.note(f"open {page.path} in a browser to watch")
+    fixed = config.initialization != "random"
+    with console.progress("training", (count + fixed) * config.epochs) as update:
+        live = _Live(update, config.epochs, count)
 
-    def watch(view: View) -> None:
-        page.on_view(view)
-        film.on_view(view)
+        def run(asked: TrainConfig, watch: UnitWatch | None = None) -> TrainResult:
+            film = films[asked] = Film(plane)
 
-    with console.progress("training", config.epochs) as update:
-        live = _Live(update)
-        result = train(
-            config,
-            dataset.train,
-            watched=dataset.test if recipe.watch_test else None,
-            on_epoch=live.on_epoch,
-            on_step=live.on_step,
-            on_view=watch,
-        )
-    if result.interrupted and result.best_epoch == 0:
-        raise KeyboardInterrupt  # nothing worth keeping yet
+            def look(view: View) -> None:
+                page.on_view(view)
+                film.on_view(view)
+                if watch is not None:
+                    watch.on_view(view)
+
+            return train(
+                asked,
+                dataset.train,
+                preprocessing=None if pretrained is None else pretrained.preprocessing,
+                watched=dataset.test if recipe.watch_test else None,
+                initial=initial_model(start, asked),
+                on_epoch=live.on_epoch,
+                on_step=live.on_step,
+                on_view=look,
+            )
+
+        units = UnitWatch() if fixed else None
+        restarts = train_restarts(lambda asked: run(asked, units), config, count, live.on_restart)
+        result = restarts.result
+        if result.interrupted and result.best_epoch == 0:
+            raise KeyboardInterrupt  # nothing worth keeping yet
+        live.on_random_beside()
+        symmetry = None if units is None else symmetry_of(result, units, run)
     _note_ending(console, result)
+    note_restarts(console, restarts)
     costs = {} if budget is None else {"budget": budget.to_json()}
     if not find_objective(config.objective).classifies:
         status = finish_reconstruction(console, result, dataset, out, costs)
         page.end(REPORT)
         return status
+    restarts = with_line(restarts, dataset.train)
     evaluation = evaluate(predict_scores(result.model, dataset.test, result.preprocessing), dataset.test)
-    write_training(out, result, dataset, evaluation, film.frames)
+    write_training(out, result, dataset, evaluation, restarts, symmetry, films[result.config].frames)
     page.end(REPORT)
-    console.result(_document(result, evaluation, out) | costs, _summary(result, evaluation, out))
+    document = _document(restarts, evaluation, out) | costs
+    console.result(document, restarts_table(restarts) + _summary(result, evaluation, out))
     return 0
 
 
 class _Live:
     """Loss and accuracy beside the progress bar."""
 
-    def __init__(self, update: Progress) -> None:
-        self._update = update
-        self._validation = ""
+    def __init__(self, update: Progress, epochs: int, restarts: int) -> None:
+        self._update, self._epochs, self._restarts = update, epochs, restarts
+        self._validation = self._which = ""
+        self._before = 0
+
+    def on_restart(self, number: int) -> None:
+        self._before, self._validation = number * self._epochs, ""
+        self._which = f"restart {number + 1} of {self._restarts}, " if self._restarts > 1 else ""
+
+    def on_random_beside(self) -> None:
+        self._before, self._validation, self._which = self._epochs, "", "from random weights, "
 
     def on_epoch(self, epoch: EpochRecord) -> None:
         self._validation = f"; validation {epoch.val_loss:.4f}{_share(', ', epoch.val_accuracy)}"
-        self._update(epoch.epoch, f"loss {epoch.loss:.4f}{_share(', accuracy ', epoch.accuracy)}{self._validation}")
+        self._say(epoch.epoch, epoch.loss, epoch.accuracy)
 
     def on_step(self, step: StepProgress) -> None:
-        self._update(step.epoch - 1, f"loss {step.loss:.4f}{_share(', accuracy ', step.accuracy)}{self._validation}")
+        self._say(step.epoch - 1, step.loss, step.accuracy)
+
+    def _say(self, epochs: int, loss: float, accuracy: float) -> None:
+        seen = f"{self._which}loss {loss:.4f}{_share(', accuracy ', accuracy)}{self._validation}"
+        self._update(self._before + epochs, seen)
 
 
 def _share(before: str, accuracy: float) -> str:
@@ -118,7 +158,9 @@ def _note_ending(console: Console, result: TrainResult) -> None:
         console.note(f"stopped after epoch {last}, as the validation loss fell no further")
 
 
-def _document(result: TrainResult, evaluation: Evaluation, out: Path) -> dict[str, Any]:
+def _document(restarts: Restarts, evaluation: Evaluation, out: Path) -> dict[str, Any]:
+    result = restarts.result
+    several = {"restarts": restarts.to_json()} if restarts.asked > 1 else {}
     best = result.history[result.best_epoch]
     return {
         "out": str(out),
@@ -130,9 +172,10 @@ def _document(result: TrainResult, evaluation: Evaluation, out: Path) -> dict[st
         "test_loss": best.test_loss,
         "epochs": len(result.history) - 1,
         "best_epoch": result.best_epoch,
-        "interrupted": result.interrupted,
+        "interrupted": restarts.interrupted,
         "diverged": result.diverged,
         "seed": result.config.seed,
+        **several,
     }
 
 

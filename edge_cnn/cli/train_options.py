@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_cnn.cli.budget_options import BUDGET
+from edge_cnn.cli.train_start import START
 
 if TYPE_CHECKING:
     from edge_cnn.host.datasets.recipe import Recipe
@@ -41,7 +42,10 @@ LEARNING: tuple[Decorator, ...] = (
 )
 
 DATA: tuple[Decorator, ...] = (
-    click.option("--class-weights", help="'balanced': every class weighs the same, however many samples it has."),
+    click.option(
+        "--class-weights",
+        help="'balanced': every class weighs the same, however many samples it has; or 'cat=2,dog=0.5'.",
+    ),
     click.option(
         "--augment",
         "augmentation",
@@ -66,7 +70,7 @@ optimizer, so they go with it."""
 
 def train_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add all of them to a command, which takes them as keyword arguments."""
-    for option in reversed((*NETWORK, *LEARNING, *DATA, *BUDGET)):
+    for option in reversed((*NETWORK, *START, *LEARNING, *DATA, *BUDGET)):
         command = option(command)
     return command
 
@@ -85,6 +89,7 @@ def make_config(chosen: dict[str, Any], recipe: Recipe, seed: int) -> TrainConfi
     from edge_cnn.host.architectures import find_architecture
     from edge_cnn.host.training import TrainConfig
     from edge_cnn.host.training.augmentation import find_augmentation
+    from edge_cnn.host.training.class_weights import parse_class_weights
     from edge_cnn.host.training.objectives import RECONSTRUCTION
 
     values = dict(chosen)
@@ -98,5 +103,6 @@ def make_config(chosen: dict[str, Any], recipe: Recipe, seed: int) -> TrainConfi
         seed=seed,
         patience=values.pop("patience") or None,
         augmentation=find_augmentation(values.pop("augmentation")),
+        class_weights=parse_class_weights(weights) if (weights := values.pop("class_weights")) is not None else None,
         **values,
     )

@@ -71,7 +71,7 @@ def training_curve(history: Sequence[EpochRecord], unit: str = "nats") -> str:
                 axes.plot(epochs, np.maximum(shown, 1e-4), color=colour, label=label, marker=dots, markersize=3)
             axes.set_yscale("log")
             axes.set_title(title, color=SOFT)
-            _plain_ticks(axes)
+            plain_ticks(axes)
         tested = [(r.epoch, r.test_loss) for r in history if r.test_loss is not None]
         if tested:
             upper.plot(*zip(*tested, strict=True), color=INK, label="test", linewidth=1)
@@ -81,7 +81,7 @@ def training_curve(history: Sequence[EpochRecord], unit: str = "nats") -> str:
         return svg_text(figure, "Loss and error by epoch")
 
 
-def _plain_ticks(axes: Any) -> None:
+def plain_ticks(axes: Any) -> None:
     """0.02 rather than 2 x 10^-2, and no more than a few of them."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 

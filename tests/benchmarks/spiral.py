@@ -210,7 +210,7 @@ def draw(path: Path, short: Sequence[Run], long: Sequence[Run], keras: Sequence[
         axes.axhline(TEXT_END, color=SOFT, linewidth=0.8, linestyle=":")
         axes.set_xscale("symlog", linthresh=10)
         axes.set_xlim(-0.5, 2600)
-        ticks = [0, 5, 10, 20, 50, 100, 200, 500, 1000, 1531]
+        ticks = [0, 5, 10, 20, 50, 100, 200, 500, 1531]
         axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
         axes.set_yscale("log")
         levels = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1]

@@ -71,7 +71,9 @@ def test_the_record_and_the_model_say_the_same(run, npz):
 
 def test_the_report_shows_pictures_and_numbers_and_fetches_nothing(run):
     page = (run / "report.html").read_text(encoding="utf-8")
-    assert page.count("<svg") == 2
+    for heading in ("Learning", "Which classes were mixed up", "What it costs a device"):
+        assert re.search(rf"<h2>{heading}</h2>\s*<svg", page), heading
+    assert page.count("<svg") >= 6
     assert "upright &lt;1&gt;" in page
     assert "upright <1>" not in page
     assert not re.findall(r'(?:href|src)="(?!#|data:)', page)
@@ -186,7 +188,7 @@ def refused(words, capsys, status=2):
         (["--weight-decay", "-1"], "weight decay -1.0: it must be 0 or positive"),
         (["--clip-norm", "0"], "clip norm 0.0: it must be positive"),
         (["--optimizer", "lion"], "unknown optimizer 'lion'; known: adam"),
-        (["--class-weights", "even"], "unknown class weights 'even'; known: balanced"),
+        (["--class-weights", "even"], "class weights 'even': 'even' is no NAME=WEIGHT; give balanced"),
         (["--out", "file"], "is a file, a folder is wanted"),
         (["--out", "file/below"], "is a file, a folder is wanted"),
     ],

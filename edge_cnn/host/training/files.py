@@ -18,6 +18,8 @@ from edge_cnn.host.datasets import Dataset
 from edge_cnn.host.decision_surface.film import Frame
 from edge_cnn.host.evaluation import Evaluation
 from edge_cnn.host.reconstruction import Reconstruction
+from edge_cnn.host.restarts.restarts import Restarts
+from edge_cnn.host.restarts.symmetry import Symmetry
 from edge_cnn.host.tensorflow_import import import_tensorflow
 from edge_cnn.host.training.records import TrainResult
 from edge_cnn.host.training_report.page import training_report
@@ -27,7 +29,13 @@ from edge_cnn.host.training_report.section import Story
 MODEL, HISTORY, REPORT, TRAINING = "model.keras", "history.json", "report.html", "training.json"
 
 
-def training_record(result: TrainResult, dataset: Dataset, evaluation: Evaluation | None) -> dict[str, Any]:
+def training_record(
+    result: TrainResult,
+    dataset: Dataset,
+    evaluation: Evaluation | None,
+    restarts: Restarts | None = None,
+    symmetry: Symmetry | None = None,
+) -> dict[str, Any]:
     """The content of `training.json`: what `export` and a reader need to know of the model beside it.
 
     `evaluation` is None where there are no right and wrong answers.
@@ -49,6 +57,7 @@ def training_record(result: TrainResult, dataset: Dataset, evaluation: Evaluatio
         "best_epoch": result.best_epoch,
         "interrupted": result.interrupted,
         "test_accuracy": None if evaluation is None else evaluation.accuracy,
+        **_starts(restarts, symmetry),
         "versions": {
             "edge_cnn": __version__,
             "python": platform.python_version(),
@@ -60,18 +69,33 @@ def training_record(result: TrainResult, dataset: Dataset, evaluation: Evaluatio
 
 
 def write_training(
-    folder: Path, result: TrainResult, dataset: Dataset, evaluation: Evaluation, frames: tuple[Frame, ...] = ()
+    folder: Path,
+    result: TrainResult,
+    dataset: Dataset,
+    evaluation: Evaluation,
+    restarts: Restarts | None = None,
+    symmetry: Symmetry | None = None,
+    frames: tuple[Frame, ...] = (),
 ) -> None:
     """Write all four files into `folder`, which is made if need be; they appear when all are whole.
 
-    `frames` are of the decision surface, for the report.
+    Args:
+        folder: of the training.
+        result: what it came to.
+        dataset: training and test part.
+        evaluation: of the test part.
+        restarts: those that the result is the best of, if any.
+        symmetry: what became of a start that was not random, if it was none.
+        frames: of the decision surface on the way, for the report.
 
     Raises:
         InputError: the folder cannot be made or written to.
         UnavailableError: matplotlib or Jinja2 is not installed.
     """
-    record = training_record(result, dataset, evaluation)
-    _write(folder, result, record, training_report(Story(result, evaluation, dataset, record, frames)))
+    record = training_record(result, dataset, evaluation, restarts, symmetry)
+    _write(
+        folder, result, record, training_report(Story(result, evaluation, dataset, record, restarts, symmetry, frames))
+    )
 
 
 def write_reconstruction(folder: Path, result: TrainResult, dataset: Dataset, rebuilt: Reconstruction) -> None:
@@ -95,6 +119,14 @@ def _write(folder: Path, result: TrainResult, record: dict[str, Any], report: st
         result.model.save(model)
         for path, text in zip(texts, (_json(history), report, _json(record)), strict=True):
             path.write_text(text, encoding="utf-8")
+
+
+def _starts(restarts: Restarts | None, symmetry: Symmetry | None) -> dict[str, Any]:
+    several: dict[str, Any] = {}
+    if restarts is not None and restarts.asked > 1:
+        several["restarts"] = restarts.to_json()
+        several["barrier"] = None if restarts.line is None else restarts.line.barrier
+    return several | ({} if symmetry is None else {"units": symmetry.to_json()})
 
 
 def _json(value: Any) -> str:

@@ -16,9 +16,11 @@ from edge_cnn.host.training_report.gradients import gradients
 from edge_cnn.host.training_report.hardest_images import hardest_images
 from edge_cnn.host.training_report.learning import learning
 from edge_cnn.host.training_report.mistakes import confusion
+from edge_cnn.host.training_report.restarts import between_minima, restarts
 from edge_cnn.host.training_report.section import Section, Story
 from edge_cnn.host.training_report.sight import filters, maps
 from edge_cnn.host.training_report.surroundings import surroundings
+from edge_cnn.host.training_report.symmetry import symmetry
 
 TEMPLATE = "training_report.html"
 
@@ -27,6 +29,9 @@ SECTIONS: tuple[Callable[[Story], Section | None], ...] = (
     learning,
     film,
     neurons,
+    symmetry,
+    restarts,
+    between_minima,
     filters,
     maps,
     hardest_images,
@@ -101,6 +106,8 @@ def _plain(value: Any) -> str:
         return ", ".join(f"{name} {_plain(part)}" for name, part in value.items())
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value[:4])) + (f", ... ({len(value)})" if len(value) > 4 else "")
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
