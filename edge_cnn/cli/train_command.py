@@ -50,7 +50,7 @@ def command(
     from edge_cnn.host.restarts.restarts import check_restarts, train_restarts
     from edge_cnn.host.restarts.symmetry import UnitWatch, symmetry_of
     from edge_cnn.host.training import predict_scores, train
-    from edge_cnn.host.training.files import write_training
+    from edge_cnn.host.training.files import REPORT, write_training
     from edge_cnn.host.training.objectives import find_objective
     from edge_cnn.host.training.tensorboard import TensorBoardLogs
 
@@ -197,6 +197,7 @@ def _document(restarts: Restarts, evaluation: Evaluation, out: Path) -> dict[str
         "test_accuracy": evaluation.accuracy,
         "val_accuracy": best.val_accuracy,
         "val_loss": best.val_loss,
+        "test_loss": best.test_loss,
         "epochs": len(result.history) - 1,
         "best_epoch": result.best_epoch,
         "interrupted": restarts.interrupted,
@@ -209,8 +210,9 @@ def _document(restarts: Restarts, evaluation: Evaluation, out: Path) -> dict[str
 def _summary(result: TrainResult, evaluation: Evaluation, out: Path) -> str:
     best = result.history[result.best_epoch]
     wrong = int((evaluation.answers != evaluation.labels).sum())
+    loss = "" if best.test_loss is None else f"loss {best.test_loss:.4f}, "
     rows = [
         ["validation", f"{best.val_accuracy:.2%}", f"loss {best.val_loss:.4f}, epoch {result.best_epoch}"],
-        ["test", f"{evaluation.accuracy:.2%}", f"{wrong} of {len(evaluation.labels)} wrong"],
+        ["test", f"{evaluation.accuracy:.2%}", f"{loss}{wrong} of {len(evaluation.labels)} wrong"],
     ]
     return f"{table(['part', 'accuracy', ''], rows)}\nwrote {out / 'model.keras'}, {out / 'report.html'}"
