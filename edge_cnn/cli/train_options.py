@@ -20,7 +20,7 @@ LEARNING: tuple[Decorator, ...] = (
     click.option("--optimizer", default="adam", show_default=True, help="adam, adamw, sgd or rmsprop."),
     click.option("--learning-rate", type=float, help="Peak of warm-up and schedule; default: the optimizer's own."),
     click.option(
-        "--schedule", default="cosine", show_default=True, help="Course of the learning rate: cosine, constant."
+        "--schedule", default="cosine", show_default=True, help="Course of the rate: cosine, step, plateau, constant."
     ),
     click.option(
         "--warm-up", type=float, default=0.05, show_default=True, help="Share of the steps in which it rises."
