@@ -27,20 +27,28 @@ def command(console: Console, data: str, out: Path, **chosen: Any) -> int:
     The best weights by validation are kept; Ctrl-C ends the training and keeps the best so far.
     """
     from edge_cnn.host.data_source import load_data
+    from edge_cnn.host.datasets import recipe_of
     from edge_cnn.host.evaluation import evaluate
     from edge_cnn.host.training import predict_scores, train
     from edge_cnn.host.training.files import write_training
 
-    config = make_config(chosen, console.seed)
     check_folder(out)
     dataset = load_data(data, on_skip=lambda _path, reason: console.note(f"skipped: {reason}"))
+    recipe = recipe_of(dataset)
+    config = make_config(chosen, recipe, console.seed)
     console.note(
         f"{config.architecture} on {dataset.name}: {len(dataset.train)} samples to train on, "
         f"{len(dataset.test)} to test, {len(dataset.train.class_names)} classes"
     )
     with console.progress("training", config.epochs) as update:
         live = _Live(update)
-        result = train(config, dataset.train, on_epoch=live.on_epoch, on_step=live.on_step)
+        result = train(
+            config,
+            dataset.train,
+            watched=dataset.test if recipe.watch_test else None,
+            on_epoch=live.on_epoch,
+            on_step=live.on_step,
+        )
     if result.interrupted and result.best_epoch == 0:
         raise KeyboardInterrupt  # nothing worth keeping yet
     _note_ending(console, result)

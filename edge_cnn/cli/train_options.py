@@ -8,31 +8,32 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from edge_cnn.host.datasets.recipe import Recipe
     from edge_cnn.host.training import TrainConfig
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-NETWORK: tuple[Decorator, ...] = (click.option("--arch", "architecture", required=True, help="lenet or resnet8."),)
+NETWORK: tuple[Decorator, ...] = (
+    click.option("--arch", "architecture", help="A network of docs/training.md: lenet, resnet8, ..."),
+)
 
 LEARNING: tuple[Decorator, ...] = (
-    click.option("--epochs", type=int, default=30, show_default=True),
-    click.option("--batch-size", type=int, default=64, show_default=True),
-    click.option("--optimizer", default="adam", show_default=True, help="adam, adamw, sgd or rmsprop."),
-    click.option("--learning-rate", type=float, help="Peak of warm-up and schedule; default: the optimizer's own."),
+    click.option("--epochs", type=int, help="At most so many."),
+    click.option("--batch-size", type=int, help="Samples a step."),
+    click.option("--optimizer", help="adam, adamw, sgd or rmsprop."),
+    click.option("--learning-rate", type=float, help="Peak of warm-up and schedule."),
     click.option(
         "--schedule", default="cosine", show_default=True, help="Course of the rate: cosine, step, plateau, constant."
     ),
     click.option(
         "--warm-up", type=float, default=0.05, show_default=True, help="Share of the steps in which it rises."
     ),
-    click.option("--weight-decay", type=float, help="Pulls weights to 0; default: the optimizer's own."),
+    click.option("--weight-decay", type=float, help="Pulls weights to 0, times the learning rate."),
     click.option("--clip-norm", type=float, help="Longest gradient; default: as it is."),
-    click.option("--objective", default="cross-entropy", show_default=True, help="cross-entropy, squared-error."),
+    click.option("--objective", help="What is made small: cross-entropy, squared-error or reconstruction."),
     click.option(
         "--patience",
         type=click.IntRange(0),
-        default=10,
-        show_default=True,
         help="Stop after so many epochs without a lower validation loss; 0: never.",
     ),
 )
@@ -42,11 +43,23 @@ DATA: tuple[Decorator, ...] = (
     click.option(
         "--augment",
         "augmentation",
-        default="handwriting",
-        show_default=True,
-        help="Change images at random: handwriting (turn, shear, blur), photos (shift, mirror), none.",
+        help="Change images at random: handwriting (turn, shear, blur), photos (shift, mirror) or none.",
     ),
 )
+
+FROM_RECIPE = (
+    "architecture",
+    "epochs",
+    "batch_size",
+    "optimizer",
+    "learning_rate",
+    "objective",
+    "weight_decay",
+    "augmentation",
+    "patience",
+)
+"""What the recipe of the data decides where the user says nothing. A learning rate and a weight decay are good for an
+optimizer, so they go with it."""
 
 
 def train_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -56,11 +69,12 @@ def train_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def make_config(chosen: dict[str, Any], seed: int) -> TrainConfig:
+def make_config(chosen: dict[str, Any], recipe: Recipe, seed: int) -> TrainConfig:
     """What the options ask for.
 
     Args:
-        chosen: their values by name.
+        chosen: their values by name; None where the user said nothing.
+        recipe: of the data.
         seed: of the command.
 
     Raises:
@@ -69,9 +83,14 @@ def make_config(chosen: dict[str, Any], seed: int) -> TrainConfig:
     from edge_cnn.host.training import TrainConfig
     from edge_cnn.host.training.augmentation import find_augmentation
 
+    values = dict(chosen)
+    own_optimizer = values["optimizer"] not in (None, recipe.optimizer)
+    for name in FROM_RECIPE:
+        if values[name] is None and not (own_optimizer and name in ("learning_rate", "weight_decay")):
+            values[name] = getattr(recipe, name)
     return TrainConfig(
         seed=seed,
-        patience=chosen.pop("patience") or None,
-        augmentation=find_augmentation(chosen.pop("augmentation")),
-        **chosen,
+        patience=values.pop("patience") or None,
+        augmentation=find_augmentation(values.pop("augmentation")),
+        **values,
     )

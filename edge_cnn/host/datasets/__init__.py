@@ -7,10 +7,10 @@ from edge_cnn.host.datasets.cifar10 import CIFAR10
 from edge_cnn.host.datasets.dataset import Dataset, DatasetEntry
 from edge_cnn.host.datasets.digits import DIGITS
 from edge_cnn.host.datasets.optdigits import OPTDIGITS
-from edge_cnn.host.datasets.recipe import Recipe
+from edge_cnn.host.datasets.recipe import Recipe, usual_recipe
 from edge_cnn.host.datasets.spiral import SPIRAL
 
-__all__ = ["DATASETS", "Dataset", "DatasetEntry", "Recipe", "find_entry", "is_present", "load_dataset"]
+__all__ = ["DATASETS", "Dataset", "DatasetEntry", "Recipe", "find_entry", "is_present", "load_dataset", "recipe_of"]
 
 DATASETS: dict[str, DatasetEntry] = {entry.name: entry for entry in (DIGITS, OPTDIGITS, SPIRAL, CIFAR10)}
 
@@ -37,3 +37,9 @@ def find_entry(name: str) -> DatasetEntry:
     if name not in DATASETS:
         raise DataError(f"unknown data set {name!r}; known: {', '.join(DATASETS)}, or a folder or .npz that exists")
     return DATASETS[name]
+
+
+def recipe_of(dataset: Dataset) -> Recipe:
+    """How a data set is trained where the user says nothing."""
+    entry = DATASETS.get(dataset.name)
+    return usual_recipe(dataset.train) if entry is None else entry.recipe

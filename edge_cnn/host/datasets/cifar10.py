@@ -116,6 +116,6 @@ CIFAR10 = DatasetEntry(
     test_samples=TEST_SAMPLES,
     is_present=lambda: _locate() is not None,
     load=load,
-    recipe=Recipe("resnet8", 100, 64, "sgd", 0.1, "cross-entropy", "photos"),
+    recipe=Recipe("resnet8", 100, 64, "sgd", 0.1, "cross-entropy", "photos", weight_decay=0.0005),
     obtain=f"unpack {ARCHIVE} into the folder {VARIABLE}",
 )

@@ -20,8 +20,8 @@ class Objective:
         summary: one line.
         unit: of the loss, for axes.
         classifies: whether there are right and wrong answers.
-        losses: the module `tensorflow`, the network's output (n, ...) before its softmax, labels int64 (n,), the network's
-            inputs (n, ...) -> loss of each sample, float32 (n,).
+        losses: the module `tensorflow`, the network's output (n, ...) before its softmax, labels int64 (n,), the
+            network's inputs (n, ...) -> loss of each sample, float32 (n,).
     """
 
     name: str

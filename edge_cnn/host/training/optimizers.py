@@ -55,8 +55,8 @@ def make_optimizer(name: str, weight_decay: float | None = None, clip_norm: floa
 
     Args:
         name: a row of `OPTIMIZERS`.
-        weight_decay: decoupled from the gradient (Loshchilov and Hutter 2019), times the learning rate; not of biases and
-            of normalization; None takes the optimizer's own.
+        weight_decay: decoupled from the gradient (Loshchilov and Hutter 2019), times the learning rate; not of biases
+            and of normalization; None takes the optimizer's own.
         clip_norm: gradients of all layers together are shortened to this length; None leaves them.
 
     Raises:

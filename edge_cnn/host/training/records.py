@@ -25,8 +25,8 @@ class EpochRecord:
         val_loss, val_accuracy: of the running mean of the weights, on samples that no update saw.
         learning_rate: at the end of the epoch; 0 for epoch 0.
         seconds: what the epoch took, validation included.
-        gradient_norms: length of the gradient of each layer's weights, root mean square over the epoch's steps; empty for
-            epoch 0.
+        gradient_norms: length of the gradient of each layer's weights, root mean square over the epoch's steps; empty
+            for epoch 0.
         test_loss, test_wrong: on the test part, where one is watched: it decides nothing. None else.
 
     Losses are in the unit of the objective. Accuracies are NaN (null in the file) where there are no right answers.

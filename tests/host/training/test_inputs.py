@@ -4,8 +4,7 @@ import pytest
 from edge_cnn.core.errors import DataError
 from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.core.preprocessing import Preprocessing
-from edge_cnn.host.training.augmentation import Augmentation
-from edge_cnn.host.training.inputs import balanced_weights, default_preprocessing, model_inputs, training_batches
+from edge_cnn.host.training.inputs import balanced_weights, default_preprocessing, model_inputs
 
 
 def samples(images):
@@ -49,42 +48,3 @@ def test_balanced_weights_are_those_of_scikit_learn():
     labels = np.repeat([0, 1, 2], [5, 50, 20])
     expected = compute_class_weight("balanced", classes=np.arange(3), y=labels)
     np.testing.assert_allclose(balanced_weights(labels, 3), expected, rtol=1e-6)
-
-
-def stream(epochs=2, batch_size=4, augmentation=None, seed=0, class_weights=None):
-    inputs = np.arange(10 * 64, dtype=np.float32).reshape(10, 8, 8, 1)
-    labels = np.arange(10) % 2
-    batches, steps = training_batches(
-        inputs,
-        labels,
-        class_weights,
-        augmentation,
-        epochs=epochs,
-        batch_size=batch_size,
-        rng=np.random.default_rng(seed),
-    )
-    return [tuple(np.asarray(part) for part in batch) for batch in batches], steps
-
-
-def test_an_epoch_shows_no_sample_twice_and_each_with_its_label():
-    batches, steps = stream()
-    assert steps == 2
-    assert len(batches) == 4
-    for epoch in (batches[:2], batches[2:]):
-        numbers = np.concatenate([inputs[:, 0, 0, 0] / 64 for inputs, _, _ in epoch]).astype(int)
-        labels = np.concatenate([labels for _, labels, _ in epoch])
-        assert len(set(numbers.tolist())) == 8
-        assert np.array_equal(labels, numbers % 2)
-    assert not np.array_equal(batches[0][0], batches[2][0])
-
-
-def test_samples_weigh_what_their_class_weighs():
-    for _, labels, weights in stream(class_weights=np.array([0.5, 3.0], np.float32))[0]:
-        assert np.array_equal(weights, np.where(labels == 0, np.float32(0.5), np.float32(3)))
-    assert all((weights == 1).all() for _, _, weights in stream()[0])
-
-
-def test_the_same_generator_gives_the_same_bytes():
-    first, second, other = (stream(augmentation=Augmentation(), seed=seed)[0] for seed in (0, 0, 1))
-    assert all(np.array_equal(a[0], b[0]) for a, b in zip(first, second, strict=True))
-    assert not all(np.array_equal(a[0], b[0]) for a, b in zip(first, other, strict=True))

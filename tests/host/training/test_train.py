@@ -8,9 +8,9 @@ import pytest
 from edge_cnn.core.errors import CheckFailedError, DataError, InputError
 from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.core.preprocessing import Preprocessing
-from edge_cnn.host import training
 from edge_cnn.host.evaluation import evaluate
-from edge_cnn.host.training import TrainConfig, predict_scores, train
+from edge_cnn.host.training import TrainConfig, loop, predict_scores, train
+from edge_cnn.host.training.graph import TrainingGraph
 from edge_cnn.host.training.inputs import model_inputs
 
 QUICK = TrainConfig(epochs=3, batch_size=16, augmentation=None)
@@ -39,15 +39,16 @@ def parts():
 @pytest.fixture(scope="module")
 def trained(bars, parts):
     """One training of 24 epochs, and the records as they were told."""
-    original = training.training_batches
     told = []
 
-    def spy(inputs, labels, *rest, **named):
-        parts.append((inputs, labels))
-        return original(inputs, labels, *rest, **named)
+    original = TrainingGraph.__init__
+
+    def spy(self, model, objective, optimizer, inputs, *rest):
+        parts.append(inputs)
+        original(self, model, objective, optimizer, inputs, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "training_batches", spy)
+        patch.setattr(TrainingGraph, "__init__", spy)
         result = train(TrainConfig(epochs=24, batch_size=16, patience=None), bars(180), on_epoch=told.append)
     return result, told
 
@@ -69,13 +70,21 @@ def test_the_history_tells_every_epoch_from_the_untrained_network_on(trained):
     assert told[0].learning_rate == 0
     assert told[-1].learning_rate == pytest.approx(0.01 * result.config.peak_rate, rel=0.2)
     assert max(record.learning_rate for record in told) <= result.config.peak_rate * (1 + 1e-6)
-    assert set(told[0].to_json()) == {"epoch", "loss", "val_loss", "accuracy", "val_accuracy", "learning_rate"}
+    fields = {"epoch", "loss", "val_loss", "accuracy", "val_accuracy", "learning_rate", "seconds", "gradient_norms"}
+    assert set(told[0].to_json()) == fields
+
+
+def test_the_gradient_norms_name_every_layer_with_weights(trained):
+    result, told = trained
+    layers = [layer.name for layer in result.model.layers if layer.trainable_weights]
+    assert all(list(record.gradient_norms) == layers for record in told[1:])
+    assert all(norm > 0 for record in told[1:] for norm in record.gradient_norms.values())
 
 
 def test_the_model_has_the_weights_with_the_lowest_loss_on_samples_that_no_update_saw(bars, trained, parts):
     result, _ = trained
     samples = bars(180)
-    fitted = {inputs.tobytes() for inputs in parts[0][0]}
+    fitted = {inputs.tobytes() for inputs in parts[0]}
     inputs = model_inputs(samples.images, result.preprocessing)
     unseen = np.array([row.tobytes() not in fitted for row in inputs])
     assert unseen.sum() == 18
@@ -123,9 +132,7 @@ def test_ctrl_c_before_the_first_epoch_leaves_the_untrained_network(bars, quick)
         assert (step.epoch, step.steps) == (1, 3)
         raise KeyboardInterrupt
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("edge_cnn.host.training.records.SECONDS_BETWEEN_STEPS", 0)
-        result = train(quick, bars(60), on_step=interrupt)
+    result = train(quick, bars(60), on_step=interrupt)
     assert result.interrupted
     assert result.best_epoch == 0
     assert len(result.history) == 1
@@ -157,16 +164,12 @@ def test_a_loss_that_is_not_finite_from_the_start_is_an_error(bars):
 
 
 def test_a_loss_that_is_not_finite_later_keeps_what_was_good(bars, quick, monkeypatch):
-    original = training.training_batches
+    original = loop.learning_rates
 
-    def poisoned(*arguments, **named):
-        batches, steps = original(*arguments, **named)
-        bad = batches.skip(2 * steps).map(
-            lambda inputs, labels, weights: (inputs * np.float32(np.nan), labels, weights)
-        )
-        return batches.take(2 * steps).concatenate(bad), steps
+    def poisoned(schedule, peak, course, epoch, history):
+        return original(schedule, peak, course, epoch, history) * np.float32(np.nan if epoch == 3 else 1)
 
-    monkeypatch.setattr(training, "training_batches", poisoned)
+    monkeypatch.setattr(loop, "learning_rates", poisoned)
     result = train(quick, bars(60))
     assert result.diverged
     assert len(result.history) == 3
