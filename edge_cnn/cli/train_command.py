@@ -9,6 +9,7 @@ import click
 
 from edge_cnn.cli.console import PATH, Console, Progress, common_options, table
 from edge_cnn.cli.output_path import check_folder
+from edge_cnn.cli.train_diagnosis import Watch, last_words
 from edge_cnn.cli.train_options import make_config, train_options
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def command(console: Console, data: str, out: Path, **chosen: Any) -> int:
             watched=dataset.test if recipe.watch_test else None,
             on_epoch=live.on_epoch,
             on_step=live.on_step,
+            on_range_test=lambda tested: console.note(f"learning rate {tested.reason}"),
         )
     if result.interrupted and result.best_epoch == 0:
         raise KeyboardInterrupt  # nothing worth keeping yet

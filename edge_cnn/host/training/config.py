@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from edge_cnn.core.errors import InputError
 from edge_cnn.host.architectures import find_architecture
@@ -15,6 +15,9 @@ from edge_cnn.host.training.schedules import find_schedule
 
 BALANCED = "balanced"
 
+AUTO: Literal["auto"] = "auto"
+"""The learning rate is chosen by a range test before the training."""
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -23,7 +26,8 @@ class TrainConfig:
     Attributes:
         architecture: a row of `ARCHITECTURES`.
         optimizer: a row of `OPTIMIZERS`.
-        learning_rate: peak of warm-up and schedule; None takes the optimizer's own default.
+        learning_rate: peak of warm-up and schedule; None takes the optimizer's own default, "auto" what a range test
+            chooses.
         epochs: at most so many.
         batch_size: samples a step; fewer where the data has fewer.
         patience: stop after so many epochs without a lower validation loss; None never stops early.
@@ -40,7 +44,7 @@ class TrainConfig:
 
     architecture: str = "lenet"
     optimizer: str = "adam"
-    learning_rate: float | None = None
+    learning_rate: float | Literal["auto"] | None = None
     epochs: int = 30
     batch_size: int = 64
     patience: int | None = 10
@@ -60,7 +64,10 @@ class TrainConfig:
         find_objective(self.objective)
         find_schedule(self.schedule)
         rate = self.learning_rate
-        if rate is not None and not 0 < rate < math.inf:
+        if isinstance(rate, str):
+            if rate != AUTO:
+                raise InputError(f"learning rate {rate!r}: it must be a number or {AUTO}; try 0.001")
+        elif rate is not None and not 0 < rate < math.inf:
             raise InputError(f"learning rate {rate}: it must be positive and finite; try 0.001")
         for name, value in (("epochs", self.epochs), ("batch size", self.batch_size)):
             if value < 1:
@@ -82,7 +89,10 @@ class TrainConfig:
 
     @property
     def peak_rate(self) -> float:
+        """Raises: ValueError: "auto", which the range test at the start of `train` replaces by what it chose."""
+        if isinstance(self.learning_rate, str):
+            raise ValueError("no learning rate was chosen yet; the config of a TrainResult has it")  # noqa: TRY004  # a state, not a type
         return find_optimizer(self.optimizer).learning_rate if self.learning_rate is None else self.learning_rate
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {"learning_rate": self.peak_rate}
+        return asdict(self) | {"learning_rate": self.learning_rate if self.learning_rate == AUTO else self.peak_rate}

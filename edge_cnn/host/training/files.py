@@ -39,6 +39,7 @@ def training_record(result: TrainResult, dataset: Dataset, evaluation: Evaluatio
         },
         "seed": result.config.seed,
         "config": result.config.to_json(),
+        "range_test": result.range_test.to_json() if result.range_test else None,
         "best_epoch": result.best_epoch,
         "interrupted": result.interrupted,
         "test_accuracy": evaluation.accuracy,

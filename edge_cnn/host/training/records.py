@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.host.training.config import TrainConfig
+from edge_cnn.host.training.rate_choice import RangeTest
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,9 @@ class TrainResult:
         best_epoch: the one with the lowest validation loss, whose weights the model has.
         interrupted: whether Ctrl-C ended the training.
         diverged: whether a loss that is not finite ended it.
-        config: what was asked for.
+        config: what was asked for, with the learning rate that was chosen where that was asked for.
         fit_rows, validation_rows: rows of the samples that updates saw, and that validation did: int64.
+        range_test: by which the learning rate was chosen; None where it was given.
     """
 
     model: Any
@@ -130,3 +132,4 @@ class TrainResult:
     config: TrainConfig
     fit_rows: NDArray[np.int64]
     validation_rows: NDArray[np.int64]
+    range_test: RangeTest | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,14 @@ from edge_cnn.core.labelled_images import LabelledImages, stratified_split
 from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.host.architectures import build_model
 from edge_cnn.host.tensorflow_import import import_tensorflow
-from edge_cnn.host.training.config import TrainConfig
+from edge_cnn.host.training.config import AUTO, TrainConfig
 from edge_cnn.host.training.graph import TrainingGraph
 from edge_cnn.host.training.inputs import balanced_weights, default_preprocessing, model_inputs
 from edge_cnn.host.training.loop import Hooks, TrainingLoop, View
 from edge_cnn.host.training.objectives import find_objective
 from edge_cnn.host.training.optimizers import make_optimizer
+from edge_cnn.host.training.range_test import range_test
+from edge_cnn.host.training.rate_choice import RangeTest
 from edge_cnn.host.training.records import EpochRecord, StepProgress, TrainingState, TrainResult
 
 _PREDICT_BATCH = 256
@@ -36,6 +39,7 @@ def train(
     on_step: Callable[[StepProgress], None] | None = None,
     on_view: Callable[[View], None] | None = None,
     on_pause: Callable[[Callable[[], TrainingState]], None] | None = None,
+    on_range_test: Callable[[RangeTest], None] | None = None,
 ) -> TrainResult:
     """Train a network. Sets the global random state of Python, NumPy and TensorFlow.
 
@@ -50,6 +54,7 @@ def train(
         on_step: told now and then where the training is.
         on_view: as `on_epoch`, and may look at the networks.
         on_pause: called between steps with a function that gives the state to go on from.
+        on_range_test: told of the learning rate that was chosen, where the configuration asks for one.
 
     Raises:
         DataError: samples that cannot be trained on.
@@ -79,6 +84,12 @@ def train(
         weights,
         config.augmentation,
     )
+    tested = None
+    if config.learning_rate == AUTO:
+        tested = range_test(graph, config, len(fit_rows))
+        config = replace(config, learning_rate=tested.learning_rate)
+        if on_range_test is not None:
+            on_range_test(tested)
 
     def tell(view: View) -> None:
         if on_view is not None:
@@ -121,6 +132,7 @@ def train(
         config,
         fit_rows,
         validation_rows,
+        tested,
     )
 
 
