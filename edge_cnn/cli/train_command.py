@@ -29,6 +29,7 @@ def command(console: Console, data: str, out: Path, **chosen: Any) -> int:
     """
     from edge_cnn.host.data_source import load_data
     from edge_cnn.host.datasets import recipe_of
+    from edge_cnn.host.diagnosis import diagnose, trajectory_of
     from edge_cnn.host.evaluation import evaluate
     from edge_cnn.host.training import predict_scores, train
     from edge_cnn.host.training.files import write_training
@@ -43,20 +44,23 @@ def command(console: Console, data: str, out: Path, **chosen: Any) -> int:
     )
     with console.progress("training", config.epochs) as update:
         live = _Live(update)
+        watch = Watch(console, config, dataset.train, live.on_epoch)
         result = train(
             config,
             dataset.train,
             watched=dataset.test if recipe.watch_test else None,
-            on_epoch=live.on_epoch,
+            on_epoch=watch.on_epoch,
             on_step=live.on_step,
-            on_range_test=lambda tested: console.note(f"learning rate {tested.reason}"),
+            on_range_test=watch.on_range_test,
         )
     if result.interrupted and result.best_epoch == 0:
         raise KeyboardInterrupt  # nothing worth keeping yet
     _note_ending(console, result)
     evaluation = evaluate(predict_scores(result.model, dataset.test, result.preprocessing), dataset.test)
     write_training(out, result, dataset, evaluation)
-    console.result(_document(result, evaluation, out), _summary(result, evaluation, out))
+    findings = diagnose(trajectory_of(result, dataset.train))
+    document = _document(result, evaluation, out) | {"diagnosis": [finding.to_json() for finding in findings]}
+    console.result(document, f"{_summary(result, evaluation, out)}\n{last_words(findings)}")
     return 0
 
 
@@ -97,6 +101,7 @@ def _document(result: TrainResult, evaluation: Evaluation, out: Path) -> dict[st
         "test_accuracy": evaluation.accuracy,
         "val_accuracy": best.val_accuracy,
         "val_loss": best.val_loss,
+        "learning_rate": result.config.peak_rate,
         "epochs": len(result.history) - 1,
         "best_epoch": result.best_epoch,
         "interrupted": result.interrupted,

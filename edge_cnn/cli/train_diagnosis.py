@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import click
 
 if TYPE_CHECKING:
     from edge_cnn.cli.console import Console
@@ -16,10 +20,13 @@ if TYPE_CHECKING:
 class Watch:
     """Says each finding once, when it is first found."""
 
-    def __init__(self, console: Console, config: TrainConfig, samples: LabelledImages) -> None:
+    def __init__(
+        self, console: Console, config: TrainConfig, samples: LabelledImages, on_epoch: Callable[[EpochRecord], None]
+    ) -> None:
+        """Look over the shoulder of `on_epoch`, which is told first."""
         from edge_cnn.host.diagnosis import constant_loss
 
-        self._console, self._config = console, config
+        self._console, self._config, self._on_epoch = console, config, on_epoch
         self._constant_loss = constant_loss(config, samples.labels, len(samples.class_names))
         self._history: tuple[EpochRecord, ...] = ()
         self._said: set[str] = set()
@@ -33,10 +40,13 @@ class Watch:
         """Look at the history with this epoch."""
         from edge_cnn.host.diagnosis import Trajectory, diagnose
 
+        self._on_epoch(record)
         self._history = (*self._history, record)
         for finding in diagnose(Trajectory(self._history, self._config, self._constant_loss)):
             if finding.name not in self._said:
                 self._said.add(finding.name)
+                if sys.stderr.isatty():
+                    click.echo(err=True)  # the line of the progress bar stays as it is
                 self._console.note(f"epoch {record.epoch}: {finding}")
 
 

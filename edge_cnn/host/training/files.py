@@ -14,6 +14,7 @@ from edge_cnn import __version__
 from edge_cnn.core.atomic_file import replacing
 from edge_cnn.core.errors import InputError
 from edge_cnn.host.datasets import Dataset
+from edge_cnn.host.diagnosis import diagnose, trajectory_of
 from edge_cnn.host.evaluation import Evaluation
 from edge_cnn.host.tensorflow_import import import_tensorflow
 from edge_cnn.host.training.records import TrainResult
@@ -39,6 +40,7 @@ def training_record(result: TrainResult, dataset: Dataset, evaluation: Evaluatio
         },
         "seed": result.config.seed,
         "config": result.config.to_json(),
+        "diagnosis": [finding.to_json() for finding in diagnose(trajectory_of(result, dataset.train))],
         "range_test": result.range_test.to_json() if result.range_test else None,
         "best_epoch": result.best_epoch,
         "interrupted": result.interrupted,

@@ -10,10 +10,12 @@ import numpy as np
 from edge_cnn.host.page_template import render
 from edge_cnn.host.training import TrainResult
 from edge_cnn.host.training_report.confidence import confidence
+from edge_cnn.host.training_report.findings import findings
 from edge_cnn.host.training_report.gradients import gradients
 from edge_cnn.host.training_report.hardest_images import hardest_images
 from edge_cnn.host.training_report.learning import learning
 from edge_cnn.host.training_report.mistakes import confusion
+from edge_cnn.host.training_report.range_curve import range_curve
 from edge_cnn.host.training_report.section import Section, Story
 from edge_cnn.host.training_report.sight import filters, maps
 from edge_cnn.host.training_report.surroundings import surroundings
@@ -22,6 +24,8 @@ TEMPLATE = "training_report.html"
 
 SECTIONS: tuple[Callable[[Story], Section | None], ...] = (
     learning,
+    findings,
+    range_curve,
     filters,
     maps,
     hardest_images,
