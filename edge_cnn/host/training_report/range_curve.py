@@ -21,8 +21,8 @@ def range_curve(story: Story) -> Section | None:
         f"Learning rate {tested.learning_rate:g}, chosen",
         _chart(tested),
         f"Before the training the rate grew from step to step over {CYCLE} batches in turn, at one epoch's cost, and "
-        "everything was then put back. Far left the steps are too small to change the loss, right of the edge they lead "
-        "away. "
+        "everything was then put back. Far left the steps are too small to change the loss, right of the edge they "
+        "lead away. "
         f"Chosen: {tested.reason}.",
     )
 
