@@ -135,9 +135,7 @@ def parts_of(
 def compare(task: str, arguments: argparse.Namespace, epochs: int) -> bool:
     """Print the table of a task; whether auto is good enough."""
     config, samples, test = parts_of(task, arguments, epochs)
-    click.echo(
-        f"\n{task}, {arguments.optimizer}, {len(samples)} samples, {epochs} epochs, seed {arguments.seed}\n", flush=True
-    )
+    click.echo(f"\n{task}, {arguments.optimizer}, {len(samples)} samples, {epochs} epochs, seed {arguments.seed}\n")
     click.echo("| rate | training loss | test loss | test wrong |\n| --- | --- | --- | --- |")
     auto, *grid = [
         _told(run_of(replace(config, learning_rate=rate), samples, test), rate, len(test))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edge_cnn.host.training.batches import epoch_batches
 from edge_cnn.host.training.config import TrainConfig
 from edge_cnn.host.training.graph import Steps, TrainingGraph
-from edge_cnn.host.training.rate_choice import CYCLE, RangeTest, choose_rate, relative_losses
+from edge_cnn.host.training.rate_choice import CYCLE, EXPLODED, RangeTest, choose_rate, relative_losses
 
 LOWEST, HIGHEST = 1e-4, 10.0
 """Where the rates begin and end; five decades, as a few steps have to do."""
@@ -24,9 +24,6 @@ LOWER_BY = 1e-3
 
 MOST_STEPS = 100
 """More make the curve finer, not the choice better."""
-
-EXPLODED = 4.0
-"""So many times the loss of the untrained network: nothing to be learned from higher rates."""
 
 
 def range_test(graph: TrainingGraph, config: TrainConfig, samples: int) -> RangeTest:

@@ -16,6 +16,9 @@ CYCLE = 3
 RISE = 0.15
 """The edge is where the curve lies so much above its lowest point so far."""
 
+EXPLODED = 4.0
+"""So many times the loss of the untrained network: nothing to be learned from higher rates."""
+
 BELOW_EDGE = 2.5
 """The peak of the schedule lies so many times below the edge: a test of a few steps bears more than a training does."""
 
@@ -96,10 +99,17 @@ def choose_rate(optimizer: str, rates: NDArray[np.float64], losses: NDArray[np.f
 
 
 def relative_losses(losses: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean over the last cycle as a share of the same batches' first losses: float64 (steps,); infinite for NaN."""
+    """Mean over the last cycle as a share of the same batches' first losses: float64 (steps,); infinite for NaN.
+
+    1 within the first cycle. Only the first step has the untrained network before it, so its batch, when it comes back,
+    tells of an explosion that the mean would measure against itself.
+    """
     losses = np.where(np.isfinite(losses), losses, np.inf)
     first = losses[:CYCLE].sum()
     means = [losses[i - CYCLE + 1 : i + 1].sum() / first if i >= CYCLE else 1.0 for i in range(len(losses))]
+    for i in range(len(losses)):
+        if (i == CYCLE and losses[i] > EXPLODED * losses[0]) or not np.isfinite(losses[i]):
+            means[i] = losses[i] / losses[0]
     return np.nan_to_num(np.array(means), nan=np.inf, posinf=np.inf)
 
 
