@@ -50,7 +50,7 @@ def command(
     from edge_cnn.host.restarts.restarts import check_restarts, train_restarts
     from edge_cnn.host.restarts.symmetry import UnitWatch, symmetry_of
     from edge_cnn.host.training import predict_scores, train
-    from edge_cnn.host.training.files import REPORT, write_training
+    from edge_cnn.host.training.files import write_training
     from edge_cnn.host.training.objectives import find_objective
     from edge_cnn.host.training.tensorboard import TensorBoardLogs
 

@@ -16,6 +16,7 @@ from edge_cnn.core.errors import InputError
 from edge_cnn.host.architectures.architecture import RECONSTRUCTION
 from edge_cnn.host.datasets import Dataset
 from edge_cnn.host.decision_surface.film import Frame
+from edge_cnn.host.diagnosis import diagnose, trajectory_of
 from edge_cnn.host.evaluation import Evaluation
 from edge_cnn.host.reconstruction import Reconstruction
 from edge_cnn.host.restarts.restarts import Restarts
@@ -55,6 +56,8 @@ def training_record(
         },
         "seed": result.config.seed,
         "config": result.config.to_json(),
+        "diagnosis": [finding.to_json() for finding in diagnose(trajectory_of(result, dataset.train))],
+        "range_test": result.range_test.to_json() if result.range_test else None,
         "best_epoch": result.best_epoch,
         "interrupted": result.interrupted,
         "test_accuracy": None if evaluation is None else evaluation.accuracy,
