@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import click
 from edge_cnn.cli.console import PATH, Console, Progress, common_options, table
 from edge_cnn.cli.output_path import check_folder
 from edge_cnn.cli.train_options import make_config, train_options
+from edge_cnn.cli.train_workers import joined, supervise_workers, take_crew
 
 if TYPE_CHECKING:
     from edge_cnn.host.evaluation import Evaluation
@@ -32,29 +34,39 @@ def command(console: Console, data: str, out: Path, **chosen: Any) -> int:
     from edge_cnn.host.training import predict_scores, train
     from edge_cnn.host.training.files import write_training
 
+    crew = take_crew(chosen)
+    console = console if crew is None else crew.quieted(console)
     check_folder(out)
     dataset = load_data(data, on_skip=lambda _path, reason: console.note(f"skipped: {reason}"))
     recipe = recipe_of(dataset)
     config = make_config(chosen, recipe, console.seed)
+    if crew is not None and crew.supervises:
+        return supervise_workers(crew, console, config, click.get_current_context().obj)
     console.note(
         f"{config.architecture} on {dataset.name}: {len(dataset.train)} samples to train on, "
         f"{len(dataset.test)} to test, {len(dataset.train.class_names)} classes"
     )
-    with console.progress("training", config.epochs) as update:
-        live = _Live(update)
-        result = train(
-            config,
-            dataset.train,
-            watched=dataset.test if recipe.watch_test else None,
-            on_epoch=live.on_epoch,
-            on_step=live.on_step,
-        )
-    if result.interrupted and result.best_epoch == 0:
-        raise KeyboardInterrupt  # nothing worth keeping yet
-    _note_ending(console, result)
-    evaluation = evaluate(predict_scores(result.model, dataset.test, result.preprocessing), dataset.test)
-    write_training(out, result, dataset, evaluation)
-    console.result(_document(result, evaluation, out), _summary(result, evaluation, out))
+    with contextlib.nullcontext() if crew is None else joined(crew, config, dataset, out) as member:
+        team = None if member is None else member.team
+        with console.progress("training", config.epochs) as update:
+            live = _Live(update)
+            result = train(
+                config,
+                dataset.train,
+                watched=dataset.test if recipe.watch_test else None,
+                state=None if member is None else member.state,
+                team=team,
+                on_epoch=live.on_epoch,
+                on_step=live.on_step,
+                on_pause=None if member is None else member.on_pause,
+            )
+        if result.interrupted and result.best_epoch == 0:
+            raise KeyboardInterrupt  # nothing worth keeping yet
+        _note_ending(console, result)
+        if team is None or team.is_chief:
+            evaluation = evaluate(predict_scores(result.model, dataset.test, result.preprocessing), dataset.test)
+            write_training(out, result, dataset, evaluation)
+            console.result(_document(result, evaluation, out), _summary(result, evaluation, out))
     return 0
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_cnn.cli.train_workers import OPTIONS as WORKERS
+
 if TYPE_CHECKING:
     from edge_cnn.host.datasets.recipe import Recipe
     from edge_cnn.host.training import TrainConfig
@@ -64,7 +66,7 @@ optimizer, so they go with it."""
 
 def train_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add all of them to a command, which takes them as keyword arguments."""
-    for option in reversed((*NETWORK, *LEARNING, *DATA)):
+    for option in reversed((*NETWORK, *LEARNING, *DATA, *WORKERS)):
         command = option(command)
     return command
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edge_cnn.host.architectures.architecture import LOGITS
 from edge_cnn.host.tensorflow_import import import_tensorflow
-from edge_cnn.host.training.augmentation import Augmentation, augment
+from edge_cnn.host.training.augmentation import Augmentation, change, draw_changes
 from edge_cnn.host.training.objectives import Objective
 
 EVALUATION_BATCH = 256
@@ -141,12 +141,24 @@ class TrainingGraph:
 
     def evaluate(self, inputs: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[float, float]:
         """Loss and accuracy of the running mean on samples as they are: without weights, penalties or dropout."""
+        loss, right = (self._evaluation_sums(inputs, labels) / len(labels)).tolist()
+        return loss, right if self._objective.classifies else float("nan")
+
+    def agree(self, steps: int) -> int:
+        """How many steps the next call takes, where others take them at the same time.
+
+        Raises:
+            KeyboardInterrupt: somebody asked for the end.
+        """
+        return steps
+
+    def _evaluation_sums(self, inputs: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Sum of the losses, and number of right answers: (2,)."""
         sums = np.zeros(2)
         for start in range(0, len(labels), EVALUATION_BATCH):
             part = slice(start, start + EVALUATION_BATCH)
             sums += self._measure(inputs[part], labels[part]).numpy()
-        loss, right = (sums / len(labels)).tolist()
-        return loss, right if self._objective.classifies else float("nan")
+        return sums
 
     def _before_softmax(self, network: Any) -> Any:
         if not self._objective.classifies:
@@ -165,14 +177,7 @@ class TrainingGraph:
 
     def _step(self, rows: Any, seed: Any, rate: Any, keep: Any) -> None:
         tf = self._tf
-        images, labels = tf.gather(self._inputs, rows), tf.gather(self._labels, rows)
-        if self._augmentation is not None:
-            images = augment(images, seed, self._augmentation)
-        with tf.GradientTape() as tape:
-            output = self._output(images, training=True)
-            losses = self._objective.losses(tf, output, labels, images) * tf.gather(self._weights, labels)
-            loss = tf.reduce_mean(losses) + tf.add_n([tf.constant(0.0), *self._output.losses])
-        gradients = tape.gradient(loss, self._trained)
+        gradients, loss, right = self._gradients(rows, seed)
         self._optimizer.learning_rate.assign(rate)
         self._optimizer.apply(gradients, self._trained)
         for mean, variable in zip(self.mean.weights, self.model.weights, strict=True):
@@ -180,9 +185,30 @@ class TrainingGraph:
         squares = dict.fromkeys(self.layers, tf.constant(0.0))
         for gradient, variable in zip(gradients, self._trained, strict=True):
             squares[_layer_of(variable)] += tf.reduce_sum(gradient * gradient)
-        right = self._right_answers(output, labels)
         counted = [loss, right, tf.cast(tf.shape(rows)[0], tf.float32), tf.constant(1.0), *squares.values()]
         self._sums.assign_add(tf.cast(tf.stack(counted), tf.float64))
+
+    def _gradients(self, rows: Any, seed: Any) -> tuple[list[Any], Any, Any]:
+        """Of the loss of a batch; with the loss, and the number of right answers."""
+        return self._back_propagate(rows, seed, 0, self._tf.shape(rows)[0])
+
+    def _back_propagate(self, rows: Any, seed: Any, start: Any, stop: Any) -> tuple[list[Any], Any, Any]:
+        """What the samples `start` up to `stop` of a batch have in its gradients, its loss and its right answers.
+
+        Shares of all parts, added, are those of the batch: each sample is changed as it would be in the whole batch.
+        """
+        tf = self._tf
+        batch = tf.shape(rows)[0]
+        images, labels = (tf.gather(values, rows[start:stop]) for values in (self._inputs, self._labels))
+        if self._augmentation is not None:
+            images = change(images, draw_changes(batch, seed)[start:stop], self._augmentation)
+        count = tf.cast(batch, tf.float32)
+        with tf.GradientTape() as tape:
+            output = self._output(images, training=True)
+            losses = self._objective.losses(tf, output, labels, images) * tf.gather(self._weights, labels)
+            penalties = tf.add_n([tf.constant(0.0), *self._output.losses])
+            loss = tf.reduce_sum(losses) / count + tf.cast(stop - start, tf.float32) / count * penalties
+        return tape.gradient(loss, self._trained), loss, self._right_answers(output, labels)
 
     def _measured(self, inputs: Any, labels: Any) -> Any:
         """Sum of the losses, and number of right answers: (2,)."""

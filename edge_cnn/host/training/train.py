@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ from edge_cnn.host.training.objectives import find_objective
 from edge_cnn.host.training.optimizers import make_optimizer
 from edge_cnn.host.training.records import EpochRecord, StepProgress, TrainingState, TrainResult
 
+if TYPE_CHECKING:
+    from edge_cnn.host.workers.team import Team
+
 _PREDICT_BATCH = 256
 
 
@@ -32,6 +36,7 @@ def train(
     watched: LabelledImages | None = None,
     initial: Any = None,
     state: TrainingState | None = None,
+    team: Team | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
     on_step: Callable[[StepProgress], None] | None = None,
     on_view: Callable[[View], None] | None = None,
@@ -46,6 +51,7 @@ def train(
         watched: a test part whose loss goes into every record and decides nothing.
         initial: `keras.Model` to start from, which is changed; None builds the architecture with random weights.
         state: where an earlier training of the same configuration and samples was left; None starts at the beginning.
+        team: the workers that train together, this process being one of them; None trains alone.
         on_epoch: told of each epoch when it ends, and of the untrained network first.
         on_step: told now and then where the training is.
         on_view: as `on_epoch`, and may look at the networks.
@@ -71,7 +77,7 @@ def train(
     fitted = inputs[fit_rows], labels[fit_rows]
     weights = balanced_weights(fitted[1], classes) if config.class_weights else np.ones(classes, np.float32)
     model = build_model(config.architecture, preprocessing.image_shape, classes) if initial is None else initial
-    graph = TrainingGraph(
+    graph = _graph_maker(team)(
         model,
         find_objective(config.objective),
         make_optimizer(config.optimizer, config.weight_decay, config.clip_norm),
@@ -122,6 +128,14 @@ def train(
         fit_rows,
         validation_rows,
     )
+
+
+def _graph_maker(team: Team | None) -> Callable[..., TrainingGraph]:
+    if team is None:
+        return TrainingGraph
+    from edge_cnn.host.workers.distributed_graph import DistributedGraph
+
+    return partial(DistributedGraph, team)
 
 
 def predict_scores(model: Any, samples: LabelledImages, preprocessing: Preprocessing) -> NDArray[np.float32]:
