@@ -10,8 +10,9 @@ import click
 
 from edge_cnn.cli.console import PATH, Console, Progress, common_options, table
 from edge_cnn.cli.output_path import check_folder
+from edge_cnn.cli.train_checkpoint import find_checkpoint, note_interrupted, settle, start_checkpoints
 from edge_cnn.cli.train_options import make_config, train_options
-from edge_cnn.cli.train_workers import joined, supervise_workers, take_crew
+from edge_cnn.cli.train_workers import joined, pausing, supervise_workers, take_crew
 
 if TYPE_CHECKING:
     from edge_cnn.host.evaluation import Evaluation
@@ -23,20 +24,32 @@ if TYPE_CHECKING:
 @click.option("--out", type=PATH, required=True, metavar="DIR", help="Folder for model.keras, report.html and more.")
 @train_options
 @common_options
-def command(console: Console, data: str, out: Path, **chosen: Any) -> int:
+def command(
+    console: Console,
+    data: str,
+    out: Path,
+    resume: bool,
+    checkpoint_every: float,
+    tensorboard: Path | None,
+    **chosen: Any,
+) -> int:
     """Train a CNN on DATA with full back-propagation.
 
-    The best weights by validation are kept; Ctrl-C ends the training and keeps the best so far.
+    The best weights by validation are kept; Ctrl-C ends the training and keeps the best so far, and --resume goes on.
     """
     from edge_cnn.host.data_source import load_data
     from edge_cnn.host.datasets import recipe_of
     from edge_cnn.host.evaluation import evaluate
     from edge_cnn.host.training import predict_scores, train
     from edge_cnn.host.training.files import write_training
+    from edge_cnn.host.training.tensorboard import TensorBoardLog
 
     crew = take_crew(chosen)
     console = console if crew is None else crew.quieted(console)
     check_folder(out)
+    if tensorboard is not None:
+        check_folder(tensorboard, "--tensorboard")
+    found = find_checkpoint(out, resume, console) if crew is None or crew.supervises else None
     dataset = load_data(data, on_skip=lambda _path, reason: console.note(f"skipped: {reason}"))
     recipe = recipe_of(dataset)
     config = make_config(chosen, recipe, console.seed)
@@ -46,26 +59,39 @@ def command(console: Console, data: str, out: Path, **chosen: Any) -> int:
         f"{config.architecture} on {dataset.name}: {len(dataset.train)} samples to train on, "
         f"{len(dataset.test)} to test, {len(dataset.train.class_names)} classes"
     )
-    with contextlib.nullcontext() if crew is None else joined(crew, config, dataset, out) as member:
-        team = None if member is None else member.team
-        with console.progress("training", config.epochs) as update:
-            live = _Live(update)
+    with contextlib.nullcontext() if crew is None else joined(crew, config, dataset, out, resume, console) as member:
+        team, found = (None, found) if member is None else (member.team, member.found)
+        leads = team is None or team.is_chief
+        config = settle(config, dataset.train, found, console)
+        checkpoints = start_checkpoints(out, config, dataset.train, found, checkpoint_every, console)
+        state = None if found is None else found.state
+        with contextlib.ExitStack() as stack:
+            log = None
+            if tensorboard is not None and leads:
+                log = stack.enter_context(TensorBoardLog(tensorboard, 0 if state is None else state.epoch))
+            live = _Live(stack.enter_context(console.progress("training", config.epochs)))
+            stack.enter_context(checkpoints)
             result = train(
                 config,
                 dataset.train,
                 watched=dataset.test if recipe.watch_test else None,
-                state=None if member is None else member.state,
+                state=state,
                 team=team,
                 on_epoch=live.on_epoch,
                 on_step=live.on_step,
-                on_pause=None if member is None else member.on_pause,
+                on_view=None if log is None else log.on_view,
+                on_pause=checkpoints.on_pause if team is None else pausing(team, checkpoints),
             )
+        if result.interrupted:
+            note_interrupted(console, out)
         if result.interrupted and result.best_epoch == 0:
             raise KeyboardInterrupt  # nothing worth keeping yet
         _note_ending(console, result)
-        if team is None or team.is_chief:
+        if leads:
             evaluation = evaluate(predict_scores(result.model, dataset.test, result.preprocessing), dataset.test)
             write_training(out, result, dataset, evaluation)
+            if not result.interrupted:
+                checkpoints.remove()
             console.result(_document(result, evaluation, out), _summary(result, evaluation, out))
     return 0
 
@@ -90,9 +116,10 @@ def _note_ending(console: Console, result: TrainResult) -> None:
     if result.interrupted:
         console.note(f"interrupted after epoch {last}; the best weights so far, of epoch {result.best_epoch}, are kept")
     elif result.diverged:
+        assert result.divergence is not None, "it says why"
         console.note(
-            f"the loss was not finite in epoch {last + 1}; the weights of epoch {result.best_epoch} are kept, "
-            f"a smaller --learning-rate than {result.config.peak_rate:g} may help"
+            f"training diverged {result.divergence.told()}; the weights of epoch {result.best_epoch} are kept; "
+            f"to go further, {result.divergence.advice}"
         )
     elif last < result.config.epochs:
         console.note(f"stopped after epoch {last}, as the validation loss fell no further")

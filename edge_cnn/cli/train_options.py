@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_cnn.cli.console import PATH
 from edge_cnn.cli.train_workers import OPTIONS as WORKERS
 
 if TYPE_CHECKING:
@@ -32,6 +33,12 @@ LEARNING: tuple[Decorator, ...] = (
     ),
     click.option("--weight-decay", type=float, help="Pulls weights to 0, times the learning rate."),
     click.option("--clip-norm", type=float, help="Longest gradient; default: as it is."),
+    click.option(
+        "--precision",
+        default="float32",
+        show_default=True,
+        help="Of what layers compute: float32, mixed-bfloat16, mixed-float16 or auto, which measures.",
+    ),
     click.option("--objective", help="What is made small: cross-entropy, squared-error or reconstruction."),
     click.option(
         "--patience",
@@ -47,6 +54,18 @@ DATA: tuple[Decorator, ...] = (
         "augmentation",
         help="Change images at random: handwriting (turn, shear, blur), photos (shift, mirror) or none.",
     ),
+)
+
+WORK: tuple[Decorator, ...] = (
+    click.option("--resume", is_flag=True, help="Go on where the same command was interrupted, to the same weights."),
+    click.option(
+        "--checkpoint-every",
+        type=click.FloatRange(0),
+        default=30,
+        show_default=True,
+        help="Seconds between two checkpoints in DIR, at least.",
+    ),
+    click.option("--tensorboard", type=PATH, metavar="LOGS", help="Folder to write TensorBoard's logs to."),
 )
 
 FROM_RECIPE = (
@@ -66,7 +85,7 @@ optimizer, so they go with it."""
 
 def train_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add all of them to a command, which takes them as keyword arguments."""
-    for option in reversed((*NETWORK, *LEARNING, *DATA, *WORKERS)):
+    for option in reversed((*NETWORK, *LEARNING, *DATA, *WORK, *WORKERS)):
         command = option(command)
     return command
 

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import os
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from edge_cnn.cli.console import Console
+from edge_cnn.cli.train_checkpoint import find_checkpoint
 from edge_cnn.core.errors import EdgeCnnError, InputError
 
 if TYPE_CHECKING:
     from edge_cnn.host.datasets import Dataset
     from edge_cnn.host.training import TrainConfig, TrainingState
+    from edge_cnn.host.training.checkpoint import Checkpoint
+    from edge_cnn.host.training.checkpointing import Checkpointing
     from edge_cnn.host.workers.cluster import Cluster
     from edge_cnn.host.workers.team import Team
 
@@ -31,12 +36,6 @@ OPTIONS = (
         "--worker-timeout", type=float, default=300.0, show_default=True, help="Seconds to wait for the others."
     ),
 )
-
-CHECKPOINT = "workers.checkpoint"
-"""In the folder of the chief while several workers train; gone when they have ended."""
-
-SHARE_FOR_CHECKPOINTS = 0.02
-"""Of the time; a state is saved again when so much time has passed that saving the last one took no more of it."""
 
 SECONDS_FOR_NEWS = 5.0
 """A sum that breaks because a worker was lost may fail before the loss itself is noticed."""
@@ -101,12 +100,12 @@ def supervise_workers(crew: Crew, console: Console, config: TrainConfig, words: 
     """Run this machine's workers to the end; the exit status of the command.
 
     Raises:
-        InputError: more workers than samples in a batch.
+        InputError: more workers than samples in a batch, or a choice by measuring.
         CheckFailedError: a worker was lost again and again.
     """
     from edge_cnn.host.workers.supervisor import local_clusters, supervise, worker_command
 
-    check_batch(crew, config)
+    check_work(crew, config)
     cluster = crew.cluster
 
     def clusters() -> list[Cluster]:
@@ -118,8 +117,12 @@ def supervise_workers(crew: Crew, console: Console, config: TrainConfig, words: 
     return supervise(worker_command(words), clusters, on_loss)
 
 
-def check_batch(crew: Crew, config: TrainConfig) -> None:
-    """Raises: InputError: a worker would have no sample of a batch."""
+def check_work(crew: Crew, config: TrainConfig) -> None:
+    """Raises: InputError: a worker would have no sample of a batch, or workers would choose for themselves."""
+    from edge_cnn.host.training.precision import AUTO, FLOAT32
+
+    if config.precision == AUTO:
+        raise InputError(f"precision {AUTO}: workers may measure otherwise than each other; give --precision {FLOAT32}")
     if config.batch_size < crew.workers:
         raise InputError(
             f"{crew.workers} workers share batches of {config.batch_size} samples, so some would have none; "
@@ -127,28 +130,40 @@ def check_batch(crew: Crew, config: TrainConfig) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Member:
+    """What a worker's command has of its team: the team, and the checkpoint of the chief to go on from."""
+
+    team: Team
+    found: Checkpoint | None
+
+
 @contextmanager
-def joined(crew: Crew, config: TrainConfig, dataset: Dataset, out: Path) -> Generator[Membership]:
+def joined(
+    crew: Crew, config: TrainConfig, dataset: Dataset, out: Path, resume: bool, console: Console
+) -> Generator[Member]:
     """Be one of the workers: meet the others before, and end with all of them after.
 
     Raises:
-        InputError, UnavailableError: as `meet`.
+        InputError, UnavailableError: as `find_checkpoint` and `meet`.
         SystemExit: with the chief's status, in another worker when the chief failed.
     """
+    from edge_cnn.host.training.checkpoint import NAME, unpack_checkpoint
     from edge_cnn.host.workers.meeting import meet
     from edge_cnn.host.workers.supervisor import end_with_supervisor
     from edge_cnn.host.workers.team import Team
 
-    assert crew.cluster is not None
-    check_batch(crew, config)
+    assert crew.cluster is not None, "the supervisor told where all workers are"
+    check_work(crew, config)
     end_with_supervisor()
-    path = out / CHECKPOINT
-    saved = path.read_bytes() if crew.cluster.is_chief and crew.attempt and path.exists() else b""
-    meeting = meet(crew.cluster, _facts(config, dataset), crew.timeout, saved)
-    team = Team(crew.cluster, meeting)
-    team.stop_together()
+    path, state = out / NAME, b""
+    # After a loss it goes on from where it was, also where the user did not ask for the first start.
+    if crew.cluster.is_chief and find_checkpoint(out, path.exists() if crew.attempt else resume, console) is not None:
+        state = path.read_bytes()
+    team = Team(crew.cluster, meet(crew.cluster, _facts(config, dataset), crew.timeout, state))
+    team.hear_ctrl_c()
     try:
-        yield Membership(team, path)
+        yield Member(team, unpack_checkpoint(team.state, path) if team.state else None)
     except BaseException as error:
         if not isinstance(error, EdgeCnnError | KeyboardInterrupt):
             time.sleep(SECONDS_FOR_NEWS)
@@ -156,61 +171,39 @@ def joined(crew: Crew, config: TrainConfig, dataset: Dataset, out: Path) -> Gene
         if team.end(status, str(error)) == status and not team.is_chief:
             raise SystemExit(status) from error  # The chief says the same.
         raise
-    if team.is_chief:
-        path.unlink(missing_ok=True)
     status = team.end(0)
     if status:
         raise SystemExit(status)
 
 
-class Membership:
-    """What a worker's command needs of its team."""
+def pausing(team: Team, checkpoints: Checkpointing) -> Callable[[Callable[[], TrainingState]], None]:
+    """What a worker does between two calls: the chief writes the state now and then, and all end at the same step."""
 
-    def __init__(self, team: Team, path: Path) -> None:
-        self.team, self._path, self._next = team, path, 0.0
+    def on_pause(state: Callable[[], TrainingState]) -> None:
+        if team.is_ending:
+            checkpoints.ask_to_end()
+        if team.is_chief:
+            checkpoints.on_pause(state)
+        if team.is_ending:
+            raise KeyboardInterrupt
 
-    @property
-    def state(self) -> TrainingState | None:
-        """Where the chief's last checkpoint was; None at the first start."""
-        from edge_cnn.host.workers.saved_state import state_from_bytes
-
-        return state_from_bytes(self.team.state) if self.team.state else None
-
-    def on_pause(self, state: Callable[[], TrainingState]) -> None:
-        """Save the state now and then, in the chief.
-
-        Raises:
-            InputError: the file cannot be written.
-        """
-        from edge_cnn.core.atomic_file import replacing
-        from edge_cnn.host.workers.saved_state import state_to_bytes
-
-        begun = time.monotonic()
-        if not self.team.is_chief or begun < self._next:
-            return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(self._path) as partial:
-            partial.write_bytes(state_to_bytes(state()))
-        ended = time.monotonic()
-        self._next = ended + (ended - begun) / SHARE_FOR_CHECKPOINTS
+    return on_pause
 
 
 def _facts(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
     """What all workers must have in common, by the names that a refusal uses."""
-    import importlib.metadata as packages
-    import json
-
     from edge_cnn import __version__
 
-    versions = {name: packages.version(name) for name in ("keras", "numpy")}
-    with contextlib.suppress(packages.PackageNotFoundError):
-        versions["tensorflow"] = packages.version("tensorflow-cpu")
+    installed: dict[str, str] = {}
+    for name in ("tensorflow", "tensorflow-cpu", "keras", "numpy"):
+        # TensorFlow itself may not be imported before its server is set up.
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            installed[name.removesuffix("-cpu")] = metadata.version(name)
     facts = {
         "edge-cnn": __version__,
-        "version of": versions,
+        "version of": installed,
         "configuration": config.to_json(),
         "training data": dataset.train.fingerprint(),
         "test data": dataset.test.fingerprint(),
     }
     return json.loads(json.dumps(facts))
-

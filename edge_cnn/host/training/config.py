@@ -11,6 +11,7 @@ from edge_cnn.host.architectures import find_architecture
 from edge_cnn.host.training.augmentation import Augmentation
 from edge_cnn.host.training.objectives import CROSS_ENTROPY, find_objective
 from edge_cnn.host.training.optimizers import find_optimizer
+from edge_cnn.host.training.precision import FLOAT32, check_precision
 from edge_cnn.host.training.schedules import find_schedule
 
 BALANCED = "balanced"
@@ -36,6 +37,7 @@ class TrainConfig:
         warm_up: share of the steps in which the learning rate rises from 0, in [0, 1).
         weight_decay: pulls weights to 0, see `make_optimizer`; None takes the optimizer's own default.
         clip_norm: longest gradient of all layers together; None leaves gradients as they are.
+        precision: a row of `POLICIES`, or "auto", which measures; the network that is left is float32 in any case.
     """
 
     architecture: str = "lenet"
@@ -53,12 +55,14 @@ class TrainConfig:
     warm_up: float = 0.05
     weight_decay: float | None = None
     clip_norm: float | None = None
+    precision: str = FLOAT32
 
     def __post_init__(self) -> None:
         find_architecture(self.architecture)
         find_optimizer(self.optimizer)
         find_objective(self.objective)
         find_schedule(self.schedule)
+        check_precision(self.precision)
         rate = self.learning_rate
         if rate is not None and not 0 < rate < math.inf:
             raise InputError(f"learning rate {rate}: it must be positive and finite; try 0.001")

@@ -25,7 +25,6 @@ MODEL, HISTORY, REPORT, TRAINING = "model.keras", "history.json", "report.html",
 
 def training_record(result: TrainResult, dataset: Dataset, evaluation: Evaluation) -> dict[str, Any]:
     """The content of `training.json`: what `export` and a reader need to know of the model beside it."""
-    tf, keras = import_tensorflow()
     return {
         "labels": list(result.labels),
         "preprocessing": result.preprocessing.to_json(),
@@ -42,13 +41,19 @@ def training_record(result: TrainResult, dataset: Dataset, evaluation: Evaluatio
         "best_epoch": result.best_epoch,
         "interrupted": result.interrupted,
         "test_accuracy": evaluation.accuracy,
-        "versions": {
-            "edge_cnn": __version__,
-            "python": platform.python_version(),
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-            "numpy": np.__version__,
-        },
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of what computes, by name."""
+    tf, keras = import_tensorflow()
+    return {
+        "edge_cnn": __version__,
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
     }
 
 

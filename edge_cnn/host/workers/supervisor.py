@@ -27,7 +27,7 @@ ATTEMPT = "EDGE_CNN_WORKER_ATTEMPT"
 RESTARTS = 10
 SECONDS_BETWEEN_LOOKS = 0.1
 SECONDS_TO_FOLLOW = 60.0
-"""How long the other workers of this machine may take to end when one has ended."""
+"""How long the chief may take to end when another worker has failed."""
 
 
 @dataclass(frozen=True)
@@ -111,10 +111,9 @@ def _start(command: Sequence[str], cluster: Cluster, attempt: int) -> _Child:
 
 def _wait(children: list[_Child]) -> int | str:
     """The status that the training ended with, or who was lost."""
-    deadline = float("inf")
     asked = False
-    first, lost = children[0], ""
-    while any(child.process.poll() is None for child in children) and time.monotonic() < deadline:
+    deadline = float("inf")
+    while time.monotonic() < deadline:
         try:
             time.sleep(SECONDS_BETWEEN_LOOKS)
         except KeyboardInterrupt:
@@ -123,16 +122,17 @@ def _wait(children: list[_Child]) -> int | str:
             asked = True
             for child in children:
                 child.process.send_signal(signal.SIGINT)
-        for child in children:
-            status = child.process.poll()
-            if status is not None and deadline == float("inf"):
-                deadline = time.monotonic() + SECONDS_TO_FOLLOW
-            if status is not None and status < 0 and not lost:
-                lost = f"worker {child.cluster.index} was killed by signal {-status}"
-    status = first.process.poll()
-    if status is not None and status >= 0 and status != PEER_LOST:
-        return status
-    return lost or "another worker was lost"
+        statuses = [child.process.poll() for child in children]
+        for child, status in zip(children, statuses, strict=True):
+            if status is not None and status < 0:
+                return f"worker {child.cluster.index} was killed by signal {-status}"
+        if PEER_LOST in statuses:
+            return "another worker was lost"
+        if statuses[0] is not None:  # the chief's, where it is here: the others have nothing left to do
+            return statuses[0]
+        if deadline == float("inf") and any(statuses):
+            deadline = time.monotonic() + SECONDS_TO_FOLLOW
+    return next(child.process.returncode for child in children if child.process.returncode)
 
 
 def worker_command(words: Sequence[str]) -> list[str]:

@@ -40,7 +40,7 @@ class Team:
         self._connections = meeting.connections
         self._ended = threading.Event()
         self._status: int | None = None
-        self._stop_asked = False
+        self.is_ending = self._stop_asked = False
         self._watch = threading.Thread(target=self._watch_peers, daemon=True)
         self._watch.start()
         # TensorFlow reads where to listen from the environment.
@@ -84,18 +84,13 @@ class Team:
         return self.total(values if self.is_chief else np.zeros_like(values))
 
     def agree(self, steps: int) -> int:
-        """The chief's number of steps.
-
-        Raises:
-            KeyboardInterrupt: one of the workers was asked to stop; raised in all of them at the same step.
-        """
+        """The chief's number of steps; `is_ending` is the same on all workers from here on to the next time."""
         chosen, stops = self.total(np.array([steps if self.is_chief else 0, self._stop_asked])).tolist()
-        if stops:
-            raise KeyboardInterrupt
+        self.is_ending = stops > 0
         return round(chosen)
 
-    def stop_together(self) -> None:
-        """Let Ctrl-C end the training at the next step that all workers agree on, not in the middle of a sum."""
+    def hear_ctrl_c(self) -> None:
+        """Let Ctrl-C end the training where all workers know of it, not in the middle of a sum."""
 
         def ask(*_: Any) -> None:
             self._stop_asked = True
