@@ -7,6 +7,7 @@ from typing import Any
 
 from edge_cnn.host.datasets import Dataset
 from edge_cnn.host.evaluation import Evaluation
+from edge_cnn.host.search.records import SearchResult
 from edge_cnn.host.training import TrainResult
 
 
@@ -19,12 +20,14 @@ class Story:
         evaluation: of the test part.
         dataset: training and test part.
         record: the content of `training.json`.
+        search: that led to its configuration; None where the user gave it.
     """
 
     result: TrainResult
     evaluation: Evaluation
     dataset: Dataset
     record: dict[str, Any]
+    search: SearchResult | None = None
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,14 @@ from edge_cnn.core.errors import CheckFailedError
 from edge_cnn.host.workers.supervisor import ATTEMPT, attempt_of, local_clusters, supervise
 from edge_cnn.host.workers.team import PEER_LOST
 
-PROGRAM = f"""
-import json, os, signal, sys
-index, attempt = json.loads(os.environ["TF_CONFIG"])["task"]["index"], int(os.environ["{ATTEMPT}"])
-print(index, attempt, file=open(sys.argv[1], "a"))
-"""
+PROGRAM = """
+import json, os, signal, sys, time
+index, attempt = json.loads(os.environ["TF_CONFIG"])["task"]["index"], int(os.environ["ATTEMPT"])
+with open(sys.argv[1], "a") as log:
+    print(index, attempt, file=log)
+while open(sys.argv[1]).read().count(f" {attempt}") < 2:  # the supervisor ends the one when the other has ended
+    time.sleep(0.02)
+""".replace("ATTEMPT", ATTEMPT)
 
 
 def run(body, tmp_path, **named):
