@@ -1,4 +1,4 @@
-"""Which classes were mixed up, and the images that were answered wrong with most confidence."""
+"""Which classes were mixed up."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_cnn.host.charts import confusion_matrix, image_grid
+from edge_cnn.host.charts import confusion_matrix
+from edge_cnn.host.evaluation import Evaluation
+from edge_cnn.host.insight.confused_pairs import confused_pairs
 from edge_cnn.host.training_report.section import Section, Story
 
-MISTAKES_SHOWN = 24
+PAIRS_NAMED = 3
 
 
 def confusion(story: Story) -> Section:
@@ -19,24 +21,15 @@ def confusion(story: Story) -> Section:
     return Section(
         "Which classes were mixed up",
         confusion_matrix(evaluation.confusion, evaluation.class_names),
-        f"The {len(evaluation.labels)} samples of the test part. Blue: right. Orange: wrong.",
+        f"The {len(evaluation.labels)} samples of the test part. Blue: right. Orange: wrong.{_mixed_up(evaluation)}",
     )
 
 
-def surest_mistakes(story: Story) -> Section:
-    """The wrong answers with the highest scores, as pictures."""
-    evaluation = story.evaluation
-    shown = evaluation.worst_mistakes(MISTAKES_SHOWN)
-    if not len(shown):
-        return Section("No mistakes on the test part", "", wide=True)
-    names = evaluation.class_names
-    captions = [
-        f"{names[evaluation.labels[i]]}, taken for {names[evaluation.answers[i]]} ({evaluation.scores[i].max():.0%})"
-        for i in shown
-    ]
-    return Section(
-        "The surest mistakes", image_grid(visible_pixels(story.dataset.test.images[shown]), captions), wide=True
-    )
+def _mixed_up(evaluation: Evaluation) -> str:
+    """The pairs that were mixed up most often, where any were."""
+    pairs = confused_pairs(evaluation.confusion, evaluation.class_names, PAIRS_NAMED)
+    told = "; ".join(pair.in_words() for pair in pairs)
+    return f" Most often mixed up: {told}." if pairs else " None was mixed up."
 
 
 def visible_pixels(images: NDArray[Any]) -> NDArray[np.uint8]:

@@ -9,13 +9,27 @@ import numpy as np
 
 from edge_cnn.host.page_template import render
 from edge_cnn.host.training import TrainResult
+from edge_cnn.host.training_report.confidence import confidence
+from edge_cnn.host.training_report.gradients import gradients
+from edge_cnn.host.training_report.hardest_images import hardest_images
 from edge_cnn.host.training_report.learning import learning
-from edge_cnn.host.training_report.mistakes import confusion, surest_mistakes
+from edge_cnn.host.training_report.mistakes import confusion
 from edge_cnn.host.training_report.section import Section, Story
+from edge_cnn.host.training_report.sight import filters, maps
+from edge_cnn.host.training_report.surroundings import surroundings
 
 TEMPLATE = "training_report.html"
 
-SECTIONS: tuple[Callable[[Story], Section | None], ...] = (learning, confusion, surest_mistakes)
+SECTIONS: tuple[Callable[[Story], Section | None], ...] = (
+    learning,
+    filters,
+    maps,
+    hardest_images,
+    confusion,
+    confidence,
+    gradients,
+    surroundings,
+)
 """In the order of the page; one that has nothing to say of a training gives None."""
 
 
