@@ -12,6 +12,7 @@ from edge_cnn.cli.console import PATH, Console, Progress, common_options, table
 from edge_cnn.cli.output_path import check_folder
 from edge_cnn.cli.train_checkpoint import find_checkpoint, note_interrupted, settle, start_checkpoints
 from edge_cnn.cli.train_options import make_config, train_options
+from edge_cnn.cli.train_search import find_settings, found_document, take_search
 from edge_cnn.cli.train_workers import joined, pausing, supervise_workers, take_crew
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def command(
     from edge_cnn.host.training.tensorboard import TensorBoardLog
 
     crew = take_crew(chosen)
+    wanted = take_search(chosen, several_workers=crew is not None)
     console = console if crew is None else crew.quieted(console)
     check_folder(out)
     if tensorboard is not None:
@@ -59,6 +61,8 @@ def command(
         f"{config.architecture} on {dataset.name}: {len(dataset.train)} samples to train on, "
         f"{len(dataset.test)} to test, {len(dataset.train.class_names)} classes"
     )
+    settings = None if wanted is None else find_settings(wanted, out, config, dataset.train, console)
+    config = config if settings is None else settings.config
     with contextlib.nullcontext() if crew is None else joined(crew, config, dataset, out, resume, console) as member:
         team, found = (None, found) if member is None else (member.team, member.found)
         leads = team is None or team.is_chief
@@ -89,10 +93,11 @@ def command(
         _note_ending(console, result)
         if leads:
             evaluation = evaluate(predict_scores(result.model, dataset.test, result.preprocessing), dataset.test)
-            write_training(out, result, dataset, evaluation)
+            write_training(out, result, dataset, evaluation, settings)
             if not result.interrupted:
                 checkpoints.remove()
-            console.result(_document(result, evaluation, out), _summary(result, evaluation, out))
+            document = _document(result, evaluation, out) | found_document(settings)
+            console.result(document, _summary(result, evaluation, out))
     return 0
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_cnn.cli.console import PATH
+from edge_cnn.cli.train_search import OPTIONS as SEARCH
 from edge_cnn.cli.train_workers import OPTIONS as WORKERS
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ optimizer, so they go with it."""
 
 def train_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add all of them to a command, which takes them as keyword arguments."""
-    for option in reversed((*NETWORK, *LEARNING, *DATA, *WORK, *WORKERS)):
+    for option in reversed((*NETWORK, *LEARNING, *DATA, *WORK, *SEARCH, *WORKERS)):
         command = option(command)
     return command
 

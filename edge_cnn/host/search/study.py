@@ -28,7 +28,7 @@ _ORIGIN, _PROCESS = "origin", "process"
 def import_optuna() -> Any:
     """Raises: UnavailableError: it is not installed."""
     try:
-        import optuna
+        import optuna  # pyright: ignore[reportMissingImports]  # of the extra 'search'
     except ImportError as error:
         raise UnavailableError(f"a search needs Optuna ({error}); pip install 'edge-cnn[search]'") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)

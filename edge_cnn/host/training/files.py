@@ -15,12 +15,14 @@ from edge_cnn.core.atomic_file import replacing
 from edge_cnn.core.errors import InputError
 from edge_cnn.host.datasets import Dataset
 from edge_cnn.host.evaluation import Evaluation
+from edge_cnn.host.search.records import SearchResult
 from edge_cnn.host.tensorflow_import import import_tensorflow
 from edge_cnn.host.training.records import TrainResult
 from edge_cnn.host.training_report.page import training_report
 from edge_cnn.host.training_report.section import Story
 
 MODEL, HISTORY, REPORT, TRAINING = "model.keras", "history.json", "report.html", "training.json"
+SEARCH = "search.json"
 
 
 def training_record(result: TrainResult, dataset: Dataset, evaluation: Evaluation) -> dict[str, Any]:
@@ -57,15 +59,24 @@ def versions() -> dict[str, str]:
     }
 
 
-def write_training(folder: Path, result: TrainResult, dataset: Dataset, evaluation: Evaluation) -> None:
-    """Write all four files into `folder`, which is made if need be; they appear when all are whole.
+def write_training(
+    folder: Path, result: TrainResult, dataset: Dataset, evaluation: Evaluation, search: SearchResult | None = None
+) -> None:
+    """Write all files into `folder`, which is made if need be; they appear when all are whole.
+
+    Args:
+        folder: where to.
+        result: the training.
+        dataset: what it was trained and tested on.
+        evaluation: on the test part.
+        search: that led to its configuration, for a file of its own.
 
     Raises:
         InputError: the folder cannot be made or written to.
         UnavailableError: matplotlib or Jinja2 is not installed.
     """
     record = training_record(result, dataset, evaluation)
-    report = training_report(Story(result, evaluation, dataset, record))
+    report = training_report(Story(result, evaluation, dataset, record, search))
     history = [epoch.to_json() for epoch in result.history]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -76,6 +87,8 @@ def write_training(folder: Path, result: TrainResult, dataset: Dataset, evaluati
         result.model.save(model)
         for path, text in zip(texts, (_json(history), report, _json(record)), strict=True):
             path.write_text(text, encoding="utf-8")
+        if search is not None:
+            stack.enter_context(replacing(folder / SEARCH)).write_text(_json(search.to_json()), encoding="utf-8")
 
 
 def _json(value: Any) -> str:

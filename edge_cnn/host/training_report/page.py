@@ -17,6 +17,7 @@ from edge_cnn.host.training_report.mistakes import confusion
 from edge_cnn.host.training_report.section import Section, Story
 from edge_cnn.host.training_report.sight import filters, maps
 from edge_cnn.host.training_report.surroundings import surroundings
+from edge_cnn.host.training_report.trials import trials
 
 TEMPLATE = "training_report.html"
 
@@ -29,6 +30,7 @@ SECTIONS: tuple[Callable[[Story], Section | None], ...] = (
     confidence,
     gradients,
     surroundings,
+    trials,
 )
 """In the order of the page; one that has nothing to say of a training gives None."""
 

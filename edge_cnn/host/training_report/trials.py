@@ -112,8 +112,8 @@ def _told(search: SearchResult) -> str:
         else ""
     )
     return (
-        f"{len(search.trials)} trials: {complete} complete, {stopped} stopped as worse than the median at the same epoch, "
-        f"{diverged} diverged. The best, trial {search.best}, had {settings}, and a validation loss of "
+        f"{len(search.trials)} trials: {complete} complete, {stopped} stopped as worse than the median at the same "
+        f"epoch, {diverged} diverged. The best, trial {search.best}, had {settings}, and a validation loss of "
         f"{search.best_trial.val_loss:.4g}{gain}.{share}"
     )
 

@@ -103,9 +103,10 @@ def test_ctrl_c_keeps_what_has_ended_and_the_next_start_takes_the_rest(tmp_path,
         result = trained(config, samples, on_epoch)
         return SimpleNamespace(interrupted=len(told) == 3, diverged=result.diverged)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(searching, "train", interrupted)
-        run(tmp_path / "s.db", 6, on_trial=lambda trial, _done: told.append(trial))
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "s.db", 6, on_trial=lambda trial, _done: told.append(trial))
     assert [trial.val_loss for trial in told] == [trial.val_loss for trial in whole.trials[:3]]
     assert [trial.values for trial in run(tmp_path / "s.db", 6).trials] == [trial.values for trial in whole.trials]
 
