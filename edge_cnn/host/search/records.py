@@ -42,8 +42,8 @@ class SearchResult:
         trials: in the order of their numbers.
         best: number of the complete trial with the lowest validation loss.
         config: its configuration.
-        importance: share of the variance of the validation loss that goes back to each parameter, largest first (Hutter,
-            Hoos and Leyton-Brown 2014); empty where there are too few trials to tell.
+        importance: share of the variance of the validation loss that goes back to each parameter, largest first
+            (Hutter, Hoos and Leyton-Brown 2014); empty where there are too few trials to tell.
         summaries: range of each parameter, for a person.
     """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,15 +85,17 @@ def search(
             continue
         ended = sum(not file.is_running(other) for other in begun)
         try:
-            _run(
-                file, trial, configure(config, values), samples, lambda number, record: on_epoch(number, ended, record)
-            )
+            _run(file, trial, configure(config, values), samples, partial(_forward, on_epoch, ended))
         except BaseException:
             with file.locked():
                 file.give_up(trial.number, values)
             raise
         told = next(other for other in file.trials() if other.number == trial.number)
         on_trial(_record(file, told, config), sum(not file.is_running(other) for other in file.trials()))
+
+
+def _forward(on_epoch: Callable[[int, int, EpochRecord], None], ended: int, number: int, record: EpochRecord) -> None:
+    on_epoch(number, ended, record)
 
 
 def _run(

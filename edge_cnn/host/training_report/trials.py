@@ -12,60 +12,61 @@ from edge_cnn.host.charts import FIRST, INK, SECOND, SOFT, WIDTH_INCHES, drawing
 from edge_cnn.host.search.records import COMPLETE, DIVERGED, SearchResult, Trial
 from edge_cnn.host.training_report.section import Section, Story
 
-_LOGARITHMIC_RATIO = 20
-"""A parameter whose largest value is so many times its smallest is drawn on a logarithmic axis."""
+_LOGARITHMIC = ("rate factor", "weight decay")
+
+_GRID = '<div style="display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,19rem),1fr));gap:.6rem">'
+"""Side by side where there is room, one below the other on a phone."""
 
 
 def trials(story: Story) -> Section | None:
     """The validation loss of each trial over time, and over each of its settings; None without a search."""
     if story.search is None:
         return None
-    pictures = f"<div>{_over_time(story.search)}</div><div>{_over_values(story.search)}</div>"
+    charts = [_over_time(story.search), *_over_values(story.search)]
+    pictures = _GRID + "".join(f"<div>{chart}</div>" for chart in charts) + "</div>"
     return Section("The search", pictures, _told(story.search), wide=True)
 
 
 def _over_time(search: SearchResult) -> str:
     shown = [trial for trial in search.trials if trial.val_loss is not None and math.isfinite(trial.val_loss)]
-    with drawing(WIDTH_INCHES * 2, 2.8) as figure:
+    with drawing(WIDTH_INCHES, 3.0) as figure:
         axes = figure.subplots()
         _dots(axes, [trial.number for trial in shown], shown, search.best)
         complete = [trial for trial in shown if trial.state == COMPLETE]
         lowest = np.minimum.accumulate([float(trial.val_loss or 0) for trial in complete])
-        axes.step(
-            [trial.number for trial in complete], lowest, where="post", color=FIRST, linewidth=1, label="best so far"
-        )
+        # The line goes on to the last trial.
+        numbers = [*(trial.number for trial in complete), max(trial.number for trial in search.trials)]
+        axes.step(numbers, [*lowest, lowest[-1]], where="post", color=FIRST, linewidth=1, label="best so far")
         axes.set_xlabel("trial")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_title("lowest validation loss of each trial", color=SOFT)
-        axes.legend(loc="upper right")
+        axes.legend(loc="lower left", bbox_to_anchor=(-0.1, -0.42), ncols=4, columnspacing=1, handletextpad=0.2)
         return svg_text(figure, "Validation loss of each trial")
 
 
-def _over_values(search: SearchResult) -> str:
+def _over_values(search: SearchResult) -> list[str]:
+    """A chart for each parameter, the one that matters most first."""
     shown = [trial for trial in search.trials if trial.val_loss is not None and math.isfinite(trial.val_loss)]
-    names = list(search.importance) or list(search.best_trial.values)
-    rows = -(-len(names) // 2)
-    with drawing(WIDTH_INCHES * 2, 2.3 * rows) as figure:
-        every = figure.subplots(rows, 2, sharey=True, squeeze=False).ravel()
-        for axes, name in zip(every, names, strict=False):
-            having = [trial for trial in shown if name in trial.values]
-            values: list[Any] = [trial.values[name] for trial in having]
-            if any(isinstance(value, str) or float(value).is_integer() for value in values[:1]) and len(
-                set(values)
-            ) < len(values):
-                kinds = sorted(set(values))
-                _dots(axes, [kinds.index(value) for value in values], having, search.best)
-                axes.set_xticks(range(len(kinds)), [str(kind) for kind in kinds])
-                axes.set_xlim(-0.5, len(kinds) - 0.5)
-            else:
-                _dots(axes, values, having, search.best)
-                if min(values) > 0 and max(values) / min(values) > _LOGARITHMIC_RATIO:
-                    axes.set_xscale("log")
-            share = f", {search.importance[name]:.0%} of the variance" if name in search.importance else ""
-            axes.set_title(f"{name}{share}", color=SOFT)
-        for axes in every[len(names) :]:
-            axes.set_visible(False)
-        return svg_text(figure, "Validation loss by setting")
+    return [_over_one(search, shown, name) for name in list(search.importance) or list(search.best_trial.values)]
+
+
+def _over_one(search: SearchResult, shown: Sequence[Trial], name: str) -> str:
+    having = [trial for trial in shown if name in trial.values]
+    values: list[Any] = [trial.values[name] for trial in having]
+    with drawing(WIDTH_INCHES, 2.6) as figure:
+        axes = figure.subplots()
+        if all(isinstance(value, str | int) for value in values):
+            kinds = sorted(set(values))
+            _dots(axes, [kinds.index(value) for value in values], having, search.best)
+            axes.set_xticks(range(len(kinds)), [str(kind) for kind in kinds])
+            axes.set_xlim(-0.5, len(kinds) - 0.5)
+        else:
+            _dots(axes, values, having, search.best)
+            if name in _LOGARITHMIC:
+                axes.set_xscale("log")
+        share = f", {search.importance[name]:.0%} of the variance" if name in search.importance else ""
+        axes.set_title(f"validation loss by {name}{share}", color=SOFT)
+        return svg_text(figure, f"Validation loss by {name}")
 
 
 def _dots(axes: Any, places: Sequence[float], shown: Sequence[Trial], best: int) -> None:
@@ -107,7 +108,8 @@ def _told(search: SearchResult) -> str:
     first = search.trials[0].val_loss
     gain = "" if first is None else f"; the first trial, without a search, came to {first:.4g}"
     share = (
-        " The shares of the variance tell which settings the losses of the complete trials go back to."
+        " The shares of the variance tell which settings the losses of the complete trials go back to; "
+        "of few trials they are a hint."
         if search.importance
         else ""
     )
