@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_cnn.cli.budget_options import take_limits
 from edge_cnn.cli.console import PATH, Console, Progress, common_options, table
 from edge_cnn.cli.output_path import check_folder
 from edge_cnn.cli.train_checkpoint import find_checkpoint, note_interrupted, settle, start_checkpoints
 from edge_cnn.cli.train_options import make_config, train_options
+from edge_cnn.cli.train_reconstruction import finish_reconstruction
 from edge_cnn.cli.train_search import find_settings, found_document, take_search
 from edge_cnn.cli.train_workers import joined, pausing, supervise_workers, take_crew
 
@@ -42,7 +45,8 @@ def command(
     from edge_cnn.host.datasets import recipe_of
     from edge_cnn.host.evaluation import evaluate
     from edge_cnn.host.training import predict_scores, train
-    from edge_cnn.host.training.files import write_training
+    from edge_cnn.host.training.files import write_search, write_training
+    from edge_cnn.host.training.objectives import find_objective
     from edge_cnn.host.training.tensorboard import TensorBoardLog
 
     crew = take_crew(chosen)
@@ -51,21 +55,27 @@ def command(
     check_folder(out)
     if tensorboard is not None:
         check_folder(tensorboard, "--tensorboard")
+    check_limits = take_limits(chosen)
     found = find_checkpoint(out, resume, console) if crew is None or crew.supervises else None
     dataset = load_data(data, on_skip=lambda _path, reason: console.note(f"skipped: {reason}"))
     recipe = recipe_of(dataset)
     config = make_config(chosen, recipe, console.seed)
+    # A worker may use TensorFlow only when it has joined, and its supervisor has checked.
+    budget = check_limits(config.architecture, dataset.train, None) if crew is None or crew.supervises else None
     if crew is not None and crew.supervises:
         return supervise_workers(crew, console, config, click.get_current_context().obj)
     console.note(
         f"{config.architecture} on {dataset.name}: {len(dataset.train)} samples to train on, "
         f"{len(dataset.test)} to test, {len(dataset.train.class_names)} classes"
     )
+    if budget is not None:
+        console.note(budget.describe())
     settings = None if wanted is None else find_settings(wanted, out, config, dataset.train, console)
     config = config if settings is None else settings.config
     with contextlib.nullcontext() if crew is None else joined(crew, config, dataset, out, resume, console) as member:
         team, found = (None, found) if member is None else (member.team, member.found)
         leads = team is None or team.is_chief
+        budget = budget if team is None else check_limits(config.architecture, dataset.train, None)
         config = settle(config, dataset.train, found, console)
         checkpoints = start_checkpoints(out, config, dataset.train, found, checkpoint_every, console)
         state = None if found is None else found.state
@@ -92,12 +102,18 @@ def command(
             raise KeyboardInterrupt  # nothing worth keeping yet
         _note_ending(console, result)
         if leads:
-            evaluation = evaluate(predict_scores(result.model, dataset.test, result.preprocessing), dataset.test)
-            write_training(out, result, dataset, evaluation, settings)
+            costs = found_document(settings) | ({} if budget is None else {"budget": budget.to_json()})
+            if settings is not None:
+                out.mkdir(parents=True, exist_ok=True)
+                write_search(out, settings)
+            if find_objective(config.objective).classifies:
+                evaluation = evaluate(predict_scores(result.model, dataset.test, result.preprocessing), dataset.test)
+                write_training(out, result, dataset, evaluation, search=settings)
+                console.result(_document(result, evaluation, out) | costs, _summary(result, evaluation, out))
+            else:
+                finish_reconstruction(console, result, dataset, out, costs)
             if not result.interrupted:
                 checkpoints.remove()
-            document = _document(result, evaluation, out) | found_document(settings)
-            console.result(document, _summary(result, evaluation, out))
     return 0
 
 
@@ -109,11 +125,16 @@ class _Live:
         self._validation = ""
 
     def on_epoch(self, epoch: EpochRecord) -> None:
-        self._validation = f"; validation {epoch.val_loss:.4f}, {epoch.val_accuracy:.1%}"
-        self._update(epoch.epoch, f"loss {epoch.loss:.4f}, accuracy {epoch.accuracy:.1%}{self._validation}")
+        self._validation = f"; validation {epoch.val_loss:.4f}{_share(', ', epoch.val_accuracy)}"
+        self._update(epoch.epoch, f"loss {epoch.loss:.4f}{_share(', accuracy ', epoch.accuracy)}{self._validation}")
 
     def on_step(self, step: StepProgress) -> None:
-        self._update(step.epoch - 1, f"loss {step.loss:.4f}, accuracy {step.accuracy:.1%}{self._validation}")
+        self._update(step.epoch - 1, f"loss {step.loss:.4f}{_share(', accuracy ', step.accuracy)}{self._validation}")
+
+
+def _share(before: str, accuracy: float) -> str:
+    """Nothing where there are no right answers."""
+    return f"{before}{accuracy:.1%}" if math.isfinite(accuracy) else ""
 
 
 def _note_ending(console: Console, result: TrainResult) -> None:

@@ -23,7 +23,8 @@ class Checkpointing:
     """Writes a training's checkpoints; a context manager around `train`, whose `on_pause` it takes.
 
     While it is entered, Ctrl-C is heard between two steps: the state is written there, and the training ends. A second
-    one ends it at once, and then the checkpoint before it stands.
+    one ends it at once, and then the checkpoint before it stands; so does one before the first step, when nothing is
+    lost.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class Checkpointing:
         """
         self._path, self._origin, self._every, self._on_remark = path, origin, every, on_remark
         self._next = time.monotonic() + every
-        self._asked_to_end = self._has_failed = self._made = False
+        self._asked_to_end = self._has_paused = self._has_failed = self._made = False
         self._former: Any = None
 
     def __enter__(self) -> Checkpointing:
@@ -66,6 +67,7 @@ class Checkpointing:
         Raises:
             KeyboardInterrupt: Ctrl-C has asked for the end.
         """
+        self._has_paused = True
         if self._asked_to_end or time.monotonic() >= self._next:
             self._write(state)
         if self._asked_to_end:
@@ -84,7 +86,7 @@ class Checkpointing:
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         del number, frame
-        if self._asked_to_end:
+        if self._asked_to_end or not self._has_paused:
             raise KeyboardInterrupt
         self._asked_to_end = True
 

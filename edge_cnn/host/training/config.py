@@ -8,8 +8,9 @@ from typing import Any
 
 from edge_cnn.core.errors import InputError
 from edge_cnn.host.architectures import find_architecture
+from edge_cnn.host.architectures.architecture import CLASSIFICATION
 from edge_cnn.host.training.augmentation import Augmentation
-from edge_cnn.host.training.objectives import CROSS_ENTROPY, find_objective
+from edge_cnn.host.training.objectives import CROSS_ENTROPY, RECONSTRUCTION, SQUARED_ERROR, find_objective
 from edge_cnn.host.training.optimizers import find_optimizer
 from edge_cnn.host.training.precision import FLOAT32, check_precision
 from edge_cnn.host.training.schedules import find_schedule
@@ -60,7 +61,11 @@ class TrainConfig:
     def __post_init__(self) -> None:
         find_architecture(self.architecture)
         find_optimizer(self.optimizer)
-        find_objective(self.objective)
+        gives_scores = find_objective(self.objective).classifies
+        if gives_scores != (find_architecture(self.architecture).task == CLASSIFICATION):
+            kind = "gives its input back" if gives_scores else "gives scores over classes"
+            fitting = RECONSTRUCTION if gives_scores else f"{CROSS_ENTROPY} or {SQUARED_ERROR}"
+            raise InputError(f"objective {self.objective}: {self.architecture} {kind}; give --objective {fitting}")
         find_schedule(self.schedule)
         check_precision(self.precision)
         rate = self.learning_rate

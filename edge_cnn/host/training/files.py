@@ -11,22 +11,28 @@ from typing import Any
 import numpy as np
 
 from edge_cnn import __version__
-from edge_cnn.core.atomic_file import replacing
+from edge_cnn.core.atomic_file import replacing, write_atomically
 from edge_cnn.core.errors import InputError
+from edge_cnn.host.architectures.architecture import RECONSTRUCTION
 from edge_cnn.host.datasets import Dataset
 from edge_cnn.host.evaluation import Evaluation
+from edge_cnn.host.reconstruction import Reconstruction
 from edge_cnn.host.search.records import SearchResult
 from edge_cnn.host.tensorflow_import import import_tensorflow
 from edge_cnn.host.training.records import TrainResult
 from edge_cnn.host.training_report.page import training_report
+from edge_cnn.host.training_report.rebuilt import reconstruction_report
 from edge_cnn.host.training_report.section import Story
 
 MODEL, HISTORY, REPORT, TRAINING = "model.keras", "history.json", "report.html", "training.json"
 SEARCH = "search.json"
 
 
-def training_record(result: TrainResult, dataset: Dataset, evaluation: Evaluation) -> dict[str, Any]:
-    """The content of `training.json`: what `export` and a reader need to know of the model beside it."""
+def training_record(result: TrainResult, dataset: Dataset, evaluation: Evaluation | None) -> dict[str, Any]:
+    """The content of `training.json`: what `export` and a reader need to know of the model beside it.
+
+    `evaluation` is None where there are no right and wrong answers.
+    """
     return {
         "labels": list(result.labels),
         "preprocessing": result.preprocessing.to_json(),
@@ -42,7 +48,7 @@ def training_record(result: TrainResult, dataset: Dataset, evaluation: Evaluatio
         "config": result.config.to_json(),
         "best_epoch": result.best_epoch,
         "interrupted": result.interrupted,
-        "test_accuracy": evaluation.accuracy,
+        "test_accuracy": None if evaluation is None else evaluation.accuracy,
         "versions": versions(),
     }
 
@@ -69,14 +75,36 @@ def write_training(
         result: the training.
         dataset: what it was trained and tested on.
         evaluation: on the test part.
-        search: that led to its configuration, for a file of its own.
+        search: that led to its configuration, for the report.
 
     Raises:
         InputError: the folder cannot be made or written to.
         UnavailableError: matplotlib or Jinja2 is not installed.
     """
     record = training_record(result, dataset, evaluation)
-    report = training_report(Story(result, evaluation, dataset, record, search))
+    _write(folder, result, record, training_report(Story(result, evaluation, dataset, record, search=search)))
+
+
+def write_reconstruction(folder: Path, result: TrainResult, dataset: Dataset, rebuilt: Reconstruction) -> None:
+    """The same for a network that gives its input back.
+
+    Raises:
+        InputError, UnavailableError: as `write_training`.
+    """
+    record = training_record(result, dataset, None) | {"task": RECONSTRUCTION, "test_loss": rebuilt.loss}
+    _write(folder, result, record, reconstruction_report(result, rebuilt, record))
+
+
+def write_search(folder: Path, search: SearchResult) -> None:
+    """Write all trials of a search.
+
+    Raises:
+        InputError: the folder cannot be written to.
+    """
+    write_atomically(folder / SEARCH, _json(search.to_json()).encode())
+
+
+def _write(folder: Path, result: TrainResult, record: dict[str, Any], report: str) -> None:
     history = [epoch.to_json() for epoch in result.history]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -87,8 +115,6 @@ def write_training(
         result.model.save(model)
         for path, text in zip(texts, (_json(history), report, _json(record)), strict=True):
             path.write_text(text, encoding="utf-8")
-        if search is not None:
-            stack.enter_context(replacing(folder / SEARCH)).write_text(_json(search.to_json()), encoding="utf-8")
 
 
 def _json(value: Any) -> str:

@@ -58,8 +58,8 @@ class TensorBoardLog:
             "loss/test": record.test_loss,
             "accuracy/training": record.accuracy,
             "accuracy/validation": record.val_accuracy,
-            "learning rate": record.learning_rate,
-            **{f"gradient norm/{layer}": norm for layer, norm in record.gradient_norms.items()},
+            "learning_rate": record.learning_rate,
+            **{f"gradient_norm/{layer}": norm for layer, norm in record.gradient_norms.items()},
         }
         with contextlib.suppress(OSError):
             for tag, value in scalars.items():
