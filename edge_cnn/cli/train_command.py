@@ -10,7 +10,7 @@ import click
 
 from edge_cnn.cli.budget_options import take_limits
 from edge_cnn.cli.console import PATH, Console, Progress, common_options, table
-from edge_cnn.cli.output_path import check_folder
+from edge_cnn.cli.output_path import check_folder, check_outside
 from edge_cnn.cli.train_checkpoint import find_checkpoint, note_interrupted, settle, start_checkpoints
 from edge_cnn.cli.train_options import make_config, train_options
 from edge_cnn.cli.train_reconstruction import finish_reconstruction
@@ -42,8 +42,9 @@ def command(
 
     The best weights by validation are kept; Ctrl-C ends the training and keeps the best so far, and --resume goes on.
     """
+    from edge_cnn.host.data_audit import audited
     from edge_cnn.host.data_source import load_data
-    from edge_cnn.host.datasets import recipe_of
+    from edge_cnn.host.datasets import DATASETS, recipe_of
     from edge_cnn.host.evaluation import evaluate
     from edge_cnn.host.restarts.best_line import with_line
     from edge_cnn.host.restarts.restarts import check_restarts, train_restarts
@@ -53,19 +54,25 @@ def command(
     from edge_cnn.host.training.objectives import find_objective
     from edge_cnn.host.training.tensorboard import TensorBoardLogs
 
+    if data not in DATASETS:
+        check_outside(out, Path(data))
     check_folder(out)
     if tensorboard is not None:
         check_folder(tensorboard, "--tensorboard")
     count = chosen.pop("restarts")
     check_limits = take_limits(chosen)
     found = find_checkpoint(out, resume, console)
+    image_size = chosen["image_size"]
     pretrained = read_pretrained(chosen)
-    image_shape = None if pretrained is None else pretrained.preprocessing.image_shape
+    image_shape = image_size if pretrained is None else pretrained.preprocessing.image_shape
     dataset = load_data(data, image_shape, on_skip=lambda _path, reason: console.note(f"skipped: {reason}"))
     recipe = recipe_of(dataset)
     start = make_start(pretrained, dataset.train.class_names, chosen)
     config = with_origin(make_config(chosen, recipe, console.seed), start, console)
     check_restarts(config, count)
+    dataset = audited(dataset, config)
+    for remark in dataset.remarks:
+        console.note(f"data: {remark.text}")
     console.note(
         f"{config.architecture} on {dataset.name}: {len(dataset.train)} samples to train on, "
         f"{len(dataset.test)} to test, {len(dataset.train.class_names)} classes"
@@ -117,15 +124,17 @@ def command(
         symmetry = None if units is None else symmetry_of(result, units, run)
     _note_ending(console, result)
     note_restarts(console, restarts)
-    costs = {} if budget is None else {"budget": budget.to_json()}
+    more: dict[str, Any] = {"remarks": [remark.to_json() for remark in dataset.remarks]}
+    if budget is not None:
+        more["budget"] = budget.to_json()
     if find_objective(config.objective).classifies:
         restarts = with_line(restarts, dataset.train)
         evaluation = evaluate(predict_scores(result.model, dataset.test, result.preprocessing), dataset.test)
         write_training(out, result, dataset, evaluation, restarts, symmetry)
-        document = _document(restarts, evaluation, out) | costs
+        document = _document(restarts, evaluation, out) | more
         console.result(document, restarts_table(restarts) + _summary(result, evaluation, out))
     else:
-        finish_reconstruction(console, result, dataset, out, costs)
+        finish_reconstruction(console, result, dataset, out, more)
     if not result.interrupted:
         checkpoints.remove()
     return 0

@@ -9,6 +9,7 @@ import click
 
 from edge_cnn.cli.budget_options import BUDGET
 from edge_cnn.cli.console import PATH
+from edge_cnn.cli.image_size import ImageSize
 from edge_cnn.cli.train_start import START
 
 if TYPE_CHECKING:
@@ -57,6 +58,18 @@ DATA: tuple[Decorator, ...] = (
         "--augment",
         "augmentation",
         help="Change images at random: handwriting (turn, shear, blur), photos (shift, mirror) or none.",
+    ),
+    click.option(
+        "--image-size",
+        type=ImageSize(),
+        help="What images are resized to, needed where theirs differ; with --from keras:NAME what it is made for.",
+    ),
+    click.option(
+        "--normalize",
+        "normalization",
+        default="auto",
+        show_default=True,
+        help="auto: a layer before the network mends float inputs of another scale; none.",
     ),
 )
 

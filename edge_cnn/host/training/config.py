@@ -12,11 +12,15 @@ from edge_cnn.host.architectures.architecture import CLASSIFICATION
 from edge_cnn.host.training.augmentation import Augmentation
 from edge_cnn.host.training.class_weights import ClassWeights, check_class_weights
 from edge_cnn.host.training.initialization import RANDOM, find_initialization
+from edge_cnn.host.training.normalization import AUTO, NONE
 from edge_cnn.host.training.objectives import CROSS_ENTROPY, RECONSTRUCTION, SQUARED_ERROR, find_objective
 from edge_cnn.host.training.optimizers import find_optimizer
 from edge_cnn.host.training.origin import Origin
 from edge_cnn.host.training.precision import FLOAT32, check_precision
 from edge_cnn.host.training.schedules import find_schedule
+
+LARGEST_RATE = 3e38
+"""What float32 holds."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class TrainConfig:
         initial_seed: of the initial weights alone, 0..2**32-1; None takes those that `seed` gives.
         origin: the trained network that training starts from, which `architecture` is then named after; None starts
             from new weights.
+        normalization: "auto" puts a layer before the network where float inputs are of another scale than it is made
+            for; "none" never does.
     """
 
     architecture: str = "lenet"
@@ -66,6 +72,7 @@ class TrainConfig:
     initialization: str = RANDOM
     initial_seed: int | None = None
     origin: Origin | None = None
+    normalization: str = AUTO
 
     def __post_init__(self) -> None:
         task = find_architecture(self.architecture).task if self.origin is None else CLASSIFICATION
@@ -79,7 +86,7 @@ class TrainConfig:
         find_schedule(self.schedule)
         check_precision(self.precision)
         rate = self.learning_rate
-        if rate is not None and not 0 < rate < math.inf:
+        if rate is not None and not 0 < rate <= LARGEST_RATE:
             raise InputError(f"learning rate {rate}: it must be positive and finite; try 0.001")
         for name, value in (("epochs", self.epochs), ("batch size", self.batch_size)):
             if value < 1:
@@ -87,6 +94,8 @@ class TrainConfig:
         if self.patience is not None and self.patience < 1:
             raise InputError(f"patience {self.patience}: it must be at least 1")
         check_class_weights(self.class_weights)
+        if self.normalization not in (AUTO, NONE):
+            raise InputError(f"unknown normalization {self.normalization!r}; known: {AUTO}, {NONE}")
         if not 0 < self.validation_share < 1:
             raise InputError(f"validation share {self.validation_share}: it must lie between 0 and 1; try 0.1")
         for seed in (self.seed, self.initial_seed):

@@ -21,6 +21,7 @@ from edge_cnn.host.restarts.restarts import Restarts
 from edge_cnn.host.restarts.symmetry import Symmetry
 from edge_cnn.host.tensorflow_import import import_tensorflow
 from edge_cnn.host.training.records import TrainResult
+from edge_cnn.host.training_report.data_remarks import remarks_about
 from edge_cnn.host.training_report.page import training_report
 from edge_cnn.host.training_report.rebuilt import reconstruction_report
 from edge_cnn.host.training_report.section import Story
@@ -49,6 +50,7 @@ def training_record(
             "fingerprint": dataset.train.fingerprint(),
             "source": dataset.source,
             "licence": dataset.licence,
+            "remarks": [remark.to_json() for remark in dataset.remarks],
         },
         "seed": result.config.seed,
         "config": result.config.to_json(),
@@ -105,7 +107,7 @@ def write_reconstruction(folder: Path, result: TrainResult, dataset: Dataset, re
         InputError, UnavailableError: as `write_training`.
     """
     record = training_record(result, dataset, None) | {"task": RECONSTRUCTION, "test_loss": rebuilt.loss}
-    _write(folder, result, record, reconstruction_report(result, rebuilt, record))
+    _write(folder, result, record, reconstruction_report(result, rebuilt, record, remarks_about(dataset)))
 
 
 def _write(folder: Path, result: TrainResult, record: dict[str, Any], report: str) -> None:
@@ -118,7 +120,8 @@ def _write(folder: Path, result: TrainResult, record: dict[str, Any], report: st
         model, *texts = (stack.enter_context(replacing(folder / n)) for n in (MODEL, HISTORY, REPORT, TRAINING))
         result.model.save(model)
         for path, text in zip(texts, (_json(history), report, _json(record)), strict=True):
-            path.write_text(text, encoding="utf-8")
+            # Names of files may hold bytes that are no characters.
+            path.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _starts(restarts: Restarts | None, symmetry: Symmetry | None) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from edge_cnn.host.training.graph import TrainingGraph
 from edge_cnn.host.training.initialization import initialize
 from edge_cnn.host.training.inputs import default_preprocessing, model_inputs
 from edge_cnn.host.training.loop import Hooks, TrainingLoop, View
+from edge_cnn.host.training.normalization import find_normalization, puts_normalization, with_normalization
 from edge_cnn.host.training.objectives import find_objective
 from edge_cnn.host.training.optimizers import make_optimizer
 from edge_cnn.host.training.precision import with_loss_scale
@@ -76,6 +77,9 @@ def train(
     fitted = inputs[fit_rows], labels[fit_rows]
     weights = weights_of_classes(config.class_weights, samples.class_names, fitted[1])
     model = _new_model(config, preprocessing.image_shape, classes) if initial is None else initial
+    if initial is None and puts_normalization(config) and not samples.is_pixels:
+        needed = find_normalization(inputs)
+        model = model if needed is None else with_normalization(model, needed)
     graph = TrainingGraph(
         model,
         find_objective(config.objective),

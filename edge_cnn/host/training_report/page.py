@@ -11,6 +11,7 @@ from edge_cnn.host.page_template import render
 from edge_cnn.host.training import TrainResult
 from edge_cnn.host.training_report.confidence import confidence
 from edge_cnn.host.training_report.costs import costs
+from edge_cnn.host.training_report.data_remarks import data_remarks
 from edge_cnn.host.training_report.gradients import gradients
 from edge_cnn.host.training_report.hardest_images import hardest_images
 from edge_cnn.host.training_report.learning import learning
@@ -36,6 +37,7 @@ SECTIONS: tuple[Callable[[Story], Section | None], ...] = (
     gradients,
     surroundings,
     costs,
+    data_remarks,
 )
 """In the order of the page; one that has nothing to say of a training gives None."""
 
