@@ -61,8 +61,8 @@ def command(
         check_folder(tensorboard, "--tensorboard")
     count = chosen.pop("restarts")
     check_limits = take_limits(chosen)
-    found = find_checkpoint(out, resume, console)
     image_size = chosen["image_size"]
+    found = find_checkpoint(out, resume, console)
     pretrained = read_pretrained(chosen)
     image_shape = image_size if pretrained is None else pretrained.preprocessing.image_shape
     dataset = load_data(data, image_shape, on_skip=lambda _path, reason: console.note(f"skipped: {reason}"))
@@ -197,6 +197,7 @@ def _document(restarts: Restarts, evaluation: Evaluation, out: Path) -> dict[str
         "test_accuracy": evaluation.accuracy,
         "val_accuracy": best.val_accuracy,
         "val_loss": best.val_loss,
+        "test_loss": best.test_loss,
         "epochs": len(result.history) - 1,
         "best_epoch": result.best_epoch,
         "interrupted": restarts.interrupted,
@@ -209,8 +210,9 @@ def _document(restarts: Restarts, evaluation: Evaluation, out: Path) -> dict[str
 def _summary(result: TrainResult, evaluation: Evaluation, out: Path) -> str:
     best = result.history[result.best_epoch]
     wrong = int((evaluation.answers != evaluation.labels).sum())
+    loss = "" if best.test_loss is None else f"loss {best.test_loss:.4f}, "
     rows = [
         ["validation", f"{best.val_accuracy:.2%}", f"loss {best.val_loss:.4f}, epoch {result.best_epoch}"],
-        ["test", f"{evaluation.accuracy:.2%}", f"{wrong} of {len(evaluation.labels)} wrong"],
+        ["test", f"{evaluation.accuracy:.2%}", f"{loss}{wrong} of {len(evaluation.labels)} wrong"],
     ]
     return f"{table(['part', 'accuracy', ''], rows)}\nwrote {out / 'model.keras'}, {out / 'report.html'}"

@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
+
+class _Rate(click.ParamType):
+    """A number, or `auto`."""
+
+    name = "float|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if value == "auto" else click.FLOAT.convert(value, param, ctx)
+
+
 NETWORK: tuple[Decorator, ...] = (
     click.option("--arch", "architecture", help="A network of docs/training.md: lenet, resnet8, ..."),
 )
@@ -26,9 +36,11 @@ LEARNING: tuple[Decorator, ...] = (
     click.option("--epochs", type=int, help="At most so many."),
     click.option("--batch-size", type=int, help="Samples a step."),
     click.option("--optimizer", help="adam, adamw, sgd or rmsprop."),
-    click.option("--learning-rate", type=float, help="Peak of warm-up and schedule."),
     click.option(
-        "--schedule", default="cosine", show_default=True, help="Course of the learning rate: cosine, constant."
+        "--learning-rate", type=_Rate(), help="Peak of warm-up and schedule; auto: chosen by a range test of an epoch."
+    ),
+    click.option(
+        "--schedule", default="cosine", show_default=True, help="Course of the rate: cosine, step, plateau, constant."
     ),
     click.option(
         "--warm-up", type=float, default=0.05, show_default=True, help="Share of the steps in which it rises."

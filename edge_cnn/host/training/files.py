@@ -15,6 +15,8 @@ from edge_cnn.core.atomic_file import replacing
 from edge_cnn.core.errors import InputError
 from edge_cnn.host.architectures.architecture import RECONSTRUCTION
 from edge_cnn.host.datasets import Dataset
+from edge_cnn.host.decision_surface.film import Frame
+from edge_cnn.host.diagnosis import diagnose, trajectory_of
 from edge_cnn.host.evaluation import Evaluation
 from edge_cnn.host.reconstruction import Reconstruction
 from edge_cnn.host.restarts.restarts import Restarts
@@ -54,6 +56,8 @@ def training_record(
         },
         "seed": result.config.seed,
         "config": result.config.to_json(),
+        "diagnosis": [finding.to_json() for finding in diagnose(trajectory_of(result, dataset.train))],
+        "range_test": result.range_test.to_json() if result.range_test else None,
         "best_epoch": result.best_epoch,
         "interrupted": result.interrupted,
         "test_accuracy": None if evaluation is None else evaluation.accuracy,
@@ -81,6 +85,7 @@ def write_training(
     evaluation: Evaluation,
     restarts: Restarts | None = None,
     symmetry: Symmetry | None = None,
+    frames: tuple[Frame, ...] = (),
 ) -> None:
     """Write all four files into `folder`, which is made if need be; they appear when all are whole.
 
@@ -91,13 +96,16 @@ def write_training(
         evaluation: of the test part.
         restarts: those that the result is the best of, if any.
         symmetry: what became of a start that was not random, if it was none.
+        frames: of the decision surface on the way, for the report.
 
     Raises:
         InputError: the folder cannot be made or written to.
         UnavailableError: matplotlib or Jinja2 is not installed.
     """
     record = training_record(result, dataset, evaluation, restarts, symmetry)
-    _write(folder, result, record, training_report(Story(result, evaluation, dataset, record, restarts, symmetry)))
+    _write(
+        folder, result, record, training_report(Story(result, evaluation, dataset, record, restarts, symmetry, frames))
+    )
 
 
 def write_reconstruction(folder: Path, result: TrainResult, dataset: Dataset, rebuilt: Reconstruction) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.host.training.config import TrainConfig
+from edge_cnn.host.training.rate_choice import RangeTest
 
 if TYPE_CHECKING:
     from edge_cnn.host.training.divergence import Divergence
@@ -119,9 +120,10 @@ class TrainResult:
         best_epoch: the one with the lowest validation loss, whose weights the model has.
         interrupted: whether Ctrl-C ended the training.
         diverged: whether a loss that is not finite ended it.
-        config: what was asked for.
+        config: what was asked for, with the learning rate that was chosen where that was asked for.
         fit_rows, validation_rows: rows of the samples that updates saw, and that validation did: int64.
         divergence: why the loss was not finite, where that ended it.
+        range_test: by which the learning rate was chosen; None where it was given.
     """
 
     model: Any
@@ -135,3 +137,4 @@ class TrainResult:
     fit_rows: NDArray[np.int64]
     validation_rows: NDArray[np.int64]
     divergence: Divergence | None = None
+    range_test: RangeTest | None = None

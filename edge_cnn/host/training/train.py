@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.host.architectures import build_model
 from edge_cnn.host.tensorflow_import import import_tensorflow
 from edge_cnn.host.training.class_weights import weights_of_classes
-from edge_cnn.host.training.config import TrainConfig
+from edge_cnn.host.training.config import AUTO, TrainConfig
 from edge_cnn.host.training.graph import TrainingGraph
 from edge_cnn.host.training.initialization import initialize
 from edge_cnn.host.training.inputs import default_preprocessing, model_inputs
@@ -24,6 +25,8 @@ from edge_cnn.host.training.objectives import find_objective
 from edge_cnn.host.training.optimizers import make_optimizer
 from edge_cnn.host.training.precision import with_loss_scale
 from edge_cnn.host.training.precision_trial import settle_precision
+from edge_cnn.host.training.range_test import range_test
+from edge_cnn.host.training.rate_choice import RangeTest
 from edge_cnn.host.training.records import EpochRecord, StepProgress, TrainingState, TrainResult
 
 _PREDICT_BATCH = 256
@@ -41,6 +44,7 @@ def train(
     on_step: Callable[[StepProgress], None] | None = None,
     on_view: Callable[[View], None] | None = None,
     on_pause: Callable[[Callable[[], TrainingState]], None] | None = None,
+    on_range_test: Callable[[RangeTest], None] | None = None,
 ) -> TrainResult:
     """Train a network. Sets the global random state of Python, NumPy and TensorFlow.
 
@@ -55,6 +59,7 @@ def train(
         on_step: told now and then where the training is.
         on_view: as `on_epoch`, and may look at the networks.
         on_pause: called between steps with a function that gives the state to go on from.
+        on_range_test: told of the learning rate that was chosen, where the configuration asks for one.
 
     Raises:
         DataError: samples that cannot be trained on.
@@ -89,6 +94,12 @@ def train(
         config.augmentation,
         config.precision,
     )
+    tested = None
+    if config.learning_rate == AUTO:
+        tested = range_test(graph, config, len(fit_rows))
+        config = replace(config, learning_rate=tested.learning_rate)
+        if on_range_test is not None:
+            on_range_test(tested)
 
     def tell(view: View) -> None:
         if on_view is not None:
@@ -129,6 +140,7 @@ def train(
         fit_rows,
         validation_rows,
         loop.divergence,
+        tested,
     )
 
 
