@@ -34,6 +34,7 @@ _OPTIONS = {
     "architecture": "--arch",
     "augmentation": "--augment",
     "initialization": "--init",
+    "normalization": "--normalize",
     "origin": "--from or --freeze",
 }
 """Where the option is called otherwise than the field of the configuration."""
