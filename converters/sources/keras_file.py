@@ -33,6 +33,11 @@ def source_of_keras(
 
 def load_keras(path: Path) -> LoadedGraph:
     """Also of Keras 2. Raises: ModelError: Keras cannot read it, it has code, or several inputs or outputs."""
+    return _function_of_keras(read_keras_model(path))
+
+
+def read_keras_model(path: Path) -> Any:
+    """The `keras.Model` in a file. Raises: ModelError: Keras cannot read it, or it has code."""
     tf, keras = import_tensorflow()
     container = open_container(path)
     check_config(container.config, path)
@@ -43,7 +48,7 @@ def load_keras(path: Path) -> LoadedGraph:
             classes = {OPERATION: operation_layer(tf, keras)}
         try:
             # safe_mode is Keras's own lock on code in files; it is on by default, and stays on.
-            model = keras.models.load_model(source, custom_objects=classes, compile=False, safe_mode=True)
+            return keras.models.load_model(source, custom_objects=classes, compile=False, safe_mode=True)
         except ModelError:
             raise
         # Keras raises whatever zipfile, h5py, json or its deserializer raise on a damaged file.
@@ -53,7 +58,6 @@ def load_keras(path: Path) -> LoadedGraph:
             if reason.startswith(("Unknown ", "Could not locate ")):
                 advice = "export a SavedModel, which needs no classes"
             raise ModelError(f"Keras cannot read {path}: {reason[:300]}; {advice}") from error
-    return _function_of_keras(model)
 
 
 def _function_of_keras(model: Any) -> LoadedGraph:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from converters.converter_output import silent_step
-from converters.sources.keras_file import load_keras
+from converters.sources.keras_file import load_keras, read_keras_model
 from converters.sources.loaded_graph import LoadedGraph, known_shape, try_batch
 from converters.sources.onnx_file import load_onnx
 from converters.sources.saved_model import load_saved_model
@@ -15,6 +16,8 @@ from converters.sources.source_model import SourceModel
 from converters.sources.tflite_file import load_tflite
 from converters.sources.training_file import TRAINING_FILE, read_training
 from edge_cnn.core.errors import ModelError
+from edge_cnn.core.preprocessing import Preprocessing
+from edge_cnn.host.architectures.architecture import RECONSTRUCTION
 
 _WANTED = "give a .keras, .h5, .onnx or .tflite file or a SavedModel folder"
 _HDF5_MARK = b"\x89HDF\r\n\x1a\n"
@@ -28,6 +31,10 @@ def load_classifier(path: Path) -> SourceModel:
     """
     source = load_source_model(path)
     _ = source.image_shape, source.classes  # each raises if the model has none
+    if source.training.get("task") == RECONSTRUCTION:
+        raise ModelError(
+            f"{path.name} gives its input back and has no classes, and a bundle is for classifiers; give a classifier"
+        )
     return source
 
 
@@ -53,6 +60,25 @@ def load_source_model(path: Path) -> SourceModel:
     return _described(source, loaded, path)
 
 
+def load_keras_network(path: Path) -> tuple[Any, tuple[str, ...] | None, Preprocessing | None]:
+    """A network to go on training: the `keras.Model`, and labels and preprocessing of the `training.json` beside it.
+
+    Raises:
+        UnavailableError: TensorFlow is not installed here.
+        ModelError: missing, truncated, not of Keras, of Keras 2 with operations that only Keras 2 knows, or
+            `training.json` is damaged.
+    """
+    if _loader(path) is not load_keras:
+        raise ModelError(f"{path} is not a Keras file; give a .keras or .h5 file, which alone can be trained")
+    with silent_step(f"reading {path}"):
+        model = read_keras_model(path)
+    if any(type(layer).__module__.split(".")[0] != "keras" for layer in model.layers):
+        raise ModelError(f"{path} is of Keras 2 and has operations that Keras 3 cannot write; build it anew in Keras 3")
+    beside = path.with_name(TRAINING_FILE)
+    labels, preprocessing = read_training(beside)[:2] if beside.is_file() else (None, None)
+    return model, labels, preprocessing
+
+
 def _described(source: SourceModel, loaded: LoadedGraph, path: Path) -> SourceModel:
     """With labels and preprocessing: what the file itself says holds before what stands beside it."""
     from dataclasses import replace
@@ -65,7 +91,9 @@ def _described(source: SourceModel, loaded: LoadedGraph, path: Path) -> SourceMo
     if source.labels is not None or source.preprocessing is not None or not beside.is_file():
         return source
     labels, preprocessing, training = read_training(beside)
-    if (len(labels),) != source.output_shape:
+    if training.get("task") == RECONSTRUCTION:
+        labels = None
+    elif (len(labels),) != source.output_shape:
         raise ModelError(
             f"{beside} names {len(labels)} classes, {path.name} has {source.output_shape[-1]}; "
             "it belongs to another model, remove it or train again"

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_cnn.cli.budget_options import take_limits
 from edge_cnn.cli.console import PATH, Console, Progress, common_options, table
-from edge_cnn.cli.output_path import check_folder
+from edge_cnn.cli.output_path import check_folder, check_outside
 from edge_cnn.cli.train_diagnosis import Watch, last_words
 from edge_cnn.cli.train_options import make_config, train_options
+from edge_cnn.cli.train_reconstruction import finish_reconstruction
+from edge_cnn.cli.train_restarts import note_restarts, restarts_table
+from edge_cnn.cli.train_start import initial_model, make_start, read_pretrained, with_origin
 
 if TYPE_CHECKING:
     from edge_cnn.host.evaluation import Evaluation
-    from edge_cnn.host.training import EpochRecord, StepProgress, TrainResult
+    from edge_cnn.host.restarts.restarts import Restarts
+    from edge_cnn.host.training import EpochRecord, StepProgress, TrainConfig, TrainResult
 
 
 @click.command()
@@ -27,56 +33,113 @@ def command(console: Console, data: str, out: Path, **chosen: Any) -> int:
 
     The best weights by validation are kept; Ctrl-C ends the training and keeps the best so far.
     """
+    from edge_cnn.host.data_audit import audited
     from edge_cnn.host.data_source import load_data
-    from edge_cnn.host.datasets import recipe_of
+    from edge_cnn.host.datasets import DATASETS, recipe_of
     from edge_cnn.host.diagnosis import diagnose, trajectory_of
     from edge_cnn.host.evaluation import evaluate
+    from edge_cnn.host.restarts.best_line import with_line
+    from edge_cnn.host.restarts.restarts import check_restarts, train_restarts
+    from edge_cnn.host.restarts.symmetry import UnitWatch, symmetry_of
     from edge_cnn.host.training import predict_scores, train
     from edge_cnn.host.training.files import write_training
+    from edge_cnn.host.training.objectives import find_objective
 
+    if data not in DATASETS:
+        check_outside(out, Path(data))
     check_folder(out)
-    dataset = load_data(data, on_skip=lambda _path, reason: console.note(f"skipped: {reason}"))
+    count = chosen.pop("restarts")
+    check_limits = take_limits(chosen)
+    image_size = chosen["image_size"]
+    pretrained = read_pretrained(chosen)
+    image_shape = image_size if pretrained is None else pretrained.preprocessing.image_shape
+    dataset = load_data(data, image_shape, on_skip=lambda _path, reason: console.note(f"skipped: {reason}"))
     recipe = recipe_of(dataset)
-    config = make_config(chosen, recipe, console.seed)
+    start = make_start(pretrained, dataset.train.class_names, chosen)
+    config = with_origin(make_config(chosen, recipe, console.seed), start, console)
+    check_restarts(config, count)
+    dataset = audited(dataset, config)
+    for remark in dataset.remarks:
+        console.note(f"data: {remark.text}")
     console.note(
         f"{config.architecture} on {dataset.name}: {len(dataset.train)} samples to train on, "
         f"{len(dataset.test)} to test, {len(dataset.train.class_names)} classes"
     )
-    with console.progress("training", config.epochs) as update:
-        live = _Live(update)
-        watch = Watch(console, config, dataset.train, live.on_epoch)
-        result = train(
-            config,
-            dataset.train,
-            watched=dataset.test if recipe.watch_test else None,
-            on_epoch=watch.on_epoch,
-            on_step=live.on_step,
-            on_range_test=watch.on_range_test,
-        )
-    if result.interrupted and result.best_epoch == 0:
-        raise KeyboardInterrupt  # nothing worth keeping yet
+    budget = check_limits(config.architecture, dataset.train, initial_model(start, config))
+    if budget is not None:
+        console.note(budget.describe())
+    fixed = config.initialization != "random"
+    with console.progress("training", (count + fixed) * config.epochs) as update:
+        live = _Live(update, config.epochs, count)
+
+        def run(asked: TrainConfig, watch: UnitWatch | None = None) -> TrainResult:
+            words = Watch(console, asked, dataset.train, live.on_epoch)
+            return train(
+                asked,
+                dataset.train,
+                preprocessing=None if pretrained is None else pretrained.preprocessing,
+                watched=dataset.test if recipe.watch_test else None,
+                initial=initial_model(start, asked),
+                on_epoch=words.on_epoch,
+                on_step=live.on_step,
+                on_range_test=words.on_range_test,
+                on_view=None if watch is None else watch.on_view,
+            )
+
+        units = UnitWatch() if fixed else None
+        restarts = train_restarts(lambda asked: run(asked, units), config, count, live.on_restart)
+        result = restarts.result
+        if result.interrupted and result.best_epoch == 0:
+            raise KeyboardInterrupt  # nothing worth keeping yet
+        live.on_random_beside()
+        symmetry = None if units is None else symmetry_of(result, units, run)
     _note_ending(console, result)
+    note_restarts(console, restarts)
+    more: dict[str, Any] = {"remarks": [remark.to_json() for remark in dataset.remarks]}
+    if budget is not None:
+        more["budget"] = budget.to_json()
+    if not find_objective(config.objective).classifies:
+        return finish_reconstruction(console, result, dataset, out, more)
+    restarts = with_line(restarts, dataset.train)
     evaluation = evaluate(predict_scores(result.model, dataset.test, result.preprocessing), dataset.test)
-    write_training(out, result, dataset, evaluation)
+    write_training(out, result, dataset, evaluation, restarts, symmetry)
     findings = diagnose(trajectory_of(result, dataset.train))
-    document = _document(result, evaluation, out) | {"diagnosis": [finding.to_json() for finding in findings]}
-    console.result(document, f"{_summary(result, evaluation, out)}\n{last_words(findings)}")
+    document = _document(restarts, evaluation, out) | more | {"diagnosis": [found.to_json() for found in findings]}
+    summary = restarts_table(restarts) + _summary(result, evaluation, out)
+    console.result(document, f"{summary}\n{last_words(findings)}")
     return 0
 
 
 class _Live:
     """Loss and accuracy beside the progress bar."""
 
-    def __init__(self, update: Progress) -> None:
-        self._update = update
-        self._validation = ""
+    def __init__(self, update: Progress, epochs: int, restarts: int) -> None:
+        self._update, self._epochs, self._restarts = update, epochs, restarts
+        self._validation = self._which = ""
+        self._before = 0
+
+    def on_restart(self, number: int) -> None:
+        self._before, self._validation = number * self._epochs, ""
+        self._which = f"restart {number + 1} of {self._restarts}, " if self._restarts > 1 else ""
+
+    def on_random_beside(self) -> None:
+        self._before, self._validation, self._which = self._epochs, "", "from random weights, "
 
     def on_epoch(self, epoch: EpochRecord) -> None:
-        self._validation = f"; validation {epoch.val_loss:.4f}, {epoch.val_accuracy:.1%}"
-        self._update(epoch.epoch, f"loss {epoch.loss:.4f}, accuracy {epoch.accuracy:.1%}{self._validation}")
+        self._validation = f"; validation {epoch.val_loss:.4f}{_share(', ', epoch.val_accuracy)}"
+        self._say(epoch.epoch, epoch.loss, epoch.accuracy)
 
     def on_step(self, step: StepProgress) -> None:
-        self._update(step.epoch - 1, f"loss {step.loss:.4f}, accuracy {step.accuracy:.1%}{self._validation}")
+        self._say(step.epoch - 1, step.loss, step.accuracy)
+
+    def _say(self, epochs: int, loss: float, accuracy: float) -> None:
+        seen = f"{self._which}loss {loss:.4f}{_share(', accuracy ', accuracy)}{self._validation}"
+        self._update(self._before + epochs, seen)
+
+
+def _share(before: str, accuracy: float) -> str:
+    """Nothing where there are no right answers."""
+    return f"{before}{accuracy:.1%}" if math.isfinite(accuracy) else ""
 
 
 def _note_ending(console: Console, result: TrainResult) -> None:
@@ -92,7 +155,9 @@ def _note_ending(console: Console, result: TrainResult) -> None:
         console.note(f"stopped after epoch {last}, as the validation loss fell no further")
 
 
-def _document(result: TrainResult, evaluation: Evaluation, out: Path) -> dict[str, Any]:
+def _document(restarts: Restarts, evaluation: Evaluation, out: Path) -> dict[str, Any]:
+    result = restarts.result
+    several = {"restarts": restarts.to_json()} if restarts.asked > 1 else {}
     best = result.history[result.best_epoch]
     return {
         "out": str(out),
@@ -104,9 +169,10 @@ def _document(result: TrainResult, evaluation: Evaluation, out: Path) -> dict[st
         "learning_rate": result.config.peak_rate,
         "epochs": len(result.history) - 1,
         "best_epoch": result.best_epoch,
-        "interrupted": result.interrupted,
+        "interrupted": restarts.interrupted,
         "diverged": result.diverged,
         "seed": result.config.seed,
+        **several,
     }
 
 

@@ -27,7 +27,7 @@ class Watch:
         from edge_cnn.host.diagnosis import constant_loss
 
         self._console, self._config, self._on_epoch = console, config, on_epoch
-        self._constant_loss = constant_loss(config, samples.labels, len(samples.class_names))
+        self._constant_loss = constant_loss(config, samples.labels, samples.class_names)
         self._history: tuple[EpochRecord, ...] = ()
         self._said: set[str] = set()
 

@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_cnn.cli.budget_options import BUDGET
+from edge_cnn.cli.image_size import ImageSize
+from edge_cnn.cli.train_start import START
+
 if TYPE_CHECKING:
     from edge_cnn.host.datasets.recipe import Recipe
     from edge_cnn.host.training import TrainConfig
@@ -20,6 +24,7 @@ class _Rate(click.ParamType):
     name = "float|auto"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A float; whatever is neither is an error of usage."""
         return value if value == "auto" else click.FLOAT.convert(value, param, ctx)
 
 
@@ -51,11 +56,26 @@ LEARNING: tuple[Decorator, ...] = (
 )
 
 DATA: tuple[Decorator, ...] = (
-    click.option("--class-weights", help="'balanced': every class weighs the same, however many samples it has."),
+    click.option(
+        "--class-weights",
+        help="'balanced': every class weighs the same, however many samples it has; or 'cat=2,dog=0.5'.",
+    ),
     click.option(
         "--augment",
         "augmentation",
         help="Change images at random: handwriting (turn, shear, blur), photos (shift, mirror) or none.",
+    ),
+    click.option(
+        "--image-size",
+        type=ImageSize(),
+        help="What images are resized to, needed where theirs differ; with --from keras:NAME what it is made for.",
+    ),
+    click.option(
+        "--normalize",
+        "normalization",
+        default="auto",
+        show_default=True,
+        help="auto: a layer before the network mends float inputs of another scale; none.",
     ),
 )
 
@@ -76,7 +96,7 @@ optimizer, so they go with it."""
 
 def train_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add all of them to a command, which takes them as keyword arguments."""
-    for option in reversed((*NETWORK, *LEARNING, *DATA)):
+    for option in reversed((*NETWORK, *START, *LEARNING, *DATA, *BUDGET)):
         command = option(command)
     return command
 
@@ -92,17 +112,23 @@ def make_config(chosen: dict[str, Any], recipe: Recipe, seed: int) -> TrainConfi
     Raises:
         InputError: a value that cannot be.
     """
+    from edge_cnn.host.architectures import find_architecture
     from edge_cnn.host.training import TrainConfig
     from edge_cnn.host.training.augmentation import find_augmentation
+    from edge_cnn.host.training.class_weights import parse_class_weights
+    from edge_cnn.host.training.objectives import RECONSTRUCTION
 
     values = dict(chosen)
     own_optimizer = values["optimizer"] not in (None, recipe.optimizer)
     for name in FROM_RECIPE:
         if values[name] is None and not (own_optimizer and name in ("learning_rate", "weight_decay")):
             values[name] = getattr(recipe, name)
+    if chosen["objective"] is None and find_architecture(values["architecture"]).task == RECONSTRUCTION:
+        values["objective"] = RECONSTRUCTION
     return TrainConfig(
         seed=seed,
         patience=values.pop("patience") or None,
         augmentation=find_augmentation(values.pop("augmentation")),
+        class_weights=parse_class_weights(weights) if (weights := values.pop("class_weights")) is not None else None,
         **values,
     )

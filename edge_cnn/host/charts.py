@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
@@ -71,14 +72,14 @@ def training_curve(history: Sequence[EpochRecord]) -> str:
                 axes.plot(epochs, np.maximum(shown, 1e-4), color=colour, label=label, marker=dots, markersize=3)
             axes.set_yscale("log")
             axes.set_title(title, color=SOFT)
-            _plain_ticks(axes)
+            plain_ticks(axes)
         lower.set_xlabel("epoch")
         lower.xaxis.get_major_locator().set_params(integer=True)
         upper.legend(loc="upper right")
         return svg_text(figure, "Loss and error by epoch")
 
 
-def _plain_ticks(axes: Any) -> None:
+def plain_ticks(axes: Any) -> None:
     """0.02 rather than 2 x 10^-2, and no more than a few of them."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
@@ -194,7 +195,10 @@ def drawing(width: float, height: float) -> Iterator[Any]:
 def svg_text(figure: Any, title: str) -> str:
     """The figure as an `<svg>` element that fills the width it is given."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    with warnings.catch_warnings():
+        # Letters stay letters in the file, and a browser has fonts for all of them.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     # A page may hold several charts, and matplotlib numbers the groups of each from 1: keep the names in use only.

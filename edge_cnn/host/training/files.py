@@ -13,19 +13,34 @@ import numpy as np
 from edge_cnn import __version__
 from edge_cnn.core.atomic_file import replacing
 from edge_cnn.core.errors import InputError
+from edge_cnn.host.architectures.architecture import RECONSTRUCTION
 from edge_cnn.host.datasets import Dataset
 from edge_cnn.host.diagnosis import diagnose, trajectory_of
 from edge_cnn.host.evaluation import Evaluation
+from edge_cnn.host.reconstruction import Reconstruction
+from edge_cnn.host.restarts.restarts import Restarts
+from edge_cnn.host.restarts.symmetry import Symmetry
 from edge_cnn.host.tensorflow_import import import_tensorflow
 from edge_cnn.host.training.records import TrainResult
+from edge_cnn.host.training_report.data_remarks import remarks_about
 from edge_cnn.host.training_report.page import training_report
+from edge_cnn.host.training_report.rebuilt import reconstruction_report
 from edge_cnn.host.training_report.section import Story
 
 MODEL, HISTORY, REPORT, TRAINING = "model.keras", "history.json", "report.html", "training.json"
 
 
-def training_record(result: TrainResult, dataset: Dataset, evaluation: Evaluation) -> dict[str, Any]:
-    """The content of `training.json`: what `export` and a reader need to know of the model beside it."""
+def training_record(
+    result: TrainResult,
+    dataset: Dataset,
+    evaluation: Evaluation | None,
+    restarts: Restarts | None = None,
+    symmetry: Symmetry | None = None,
+) -> dict[str, Any]:
+    """The content of `training.json`: what `export` and a reader need to know of the model beside it.
+
+    `evaluation` is None where there are no right and wrong answers.
+    """
     tf, keras = import_tensorflow()
     return {
         "labels": list(result.labels),
@@ -37,6 +52,7 @@ def training_record(result: TrainResult, dataset: Dataset, evaluation: Evaluatio
             "fingerprint": dataset.train.fingerprint(),
             "source": dataset.source,
             "licence": dataset.licence,
+            "remarks": [remark.to_json() for remark in dataset.remarks],
         },
         "seed": result.config.seed,
         "config": result.config.to_json(),
@@ -44,7 +60,8 @@ def training_record(result: TrainResult, dataset: Dataset, evaluation: Evaluatio
         "range_test": result.range_test.to_json() if result.range_test else None,
         "best_epoch": result.best_epoch,
         "interrupted": result.interrupted,
-        "test_accuracy": evaluation.accuracy,
+        "test_accuracy": None if evaluation is None else evaluation.accuracy,
+        **_starts(restarts, symmetry),
         "versions": {
             "edge_cnn": __version__,
             "python": platform.python_version(),
@@ -55,15 +72,43 @@ def training_record(result: TrainResult, dataset: Dataset, evaluation: Evaluatio
     }
 
 
-def write_training(folder: Path, result: TrainResult, dataset: Dataset, evaluation: Evaluation) -> None:
+def write_training(
+    folder: Path,
+    result: TrainResult,
+    dataset: Dataset,
+    evaluation: Evaluation,
+    restarts: Restarts | None = None,
+    symmetry: Symmetry | None = None,
+) -> None:
     """Write all four files into `folder`, which is made if need be; they appear when all are whole.
+
+    Args:
+        folder: of the training.
+        result: what it came to.
+        dataset: training and test part.
+        evaluation: of the test part.
+        restarts: those that the result is the best of, if any.
+        symmetry: what became of a start that was not random, if it was none.
 
     Raises:
         InputError: the folder cannot be made or written to.
         UnavailableError: matplotlib or Jinja2 is not installed.
     """
-    record = training_record(result, dataset, evaluation)
-    report = training_report(Story(result, evaluation, dataset, record))
+    record = training_record(result, dataset, evaluation, restarts, symmetry)
+    _write(folder, result, record, training_report(Story(result, evaluation, dataset, record, restarts, symmetry)))
+
+
+def write_reconstruction(folder: Path, result: TrainResult, dataset: Dataset, rebuilt: Reconstruction) -> None:
+    """The same for a network that gives its input back.
+
+    Raises:
+        InputError, UnavailableError: as `write_training`.
+    """
+    record = training_record(result, dataset, None) | {"task": RECONSTRUCTION, "test_loss": rebuilt.loss}
+    _write(folder, result, record, reconstruction_report(result, rebuilt, record, remarks_about(dataset)))
+
+
+def _write(folder: Path, result: TrainResult, record: dict[str, Any], report: str) -> None:
     history = [epoch.to_json() for epoch in result.history]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -73,7 +118,16 @@ def write_training(folder: Path, result: TrainResult, dataset: Dataset, evaluati
         model, *texts = (stack.enter_context(replacing(folder / n)) for n in (MODEL, HISTORY, REPORT, TRAINING))
         result.model.save(model)
         for path, text in zip(texts, (_json(history), report, _json(record)), strict=True):
-            path.write_text(text, encoding="utf-8")
+            # Names of files may hold bytes that are no characters.
+            path.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def _starts(restarts: Restarts | None, symmetry: Symmetry | None) -> dict[str, Any]:
+    several: dict[str, Any] = {}
+    if restarts is not None and restarts.asked > 1:
+        several["restarts"] = restarts.to_json()
+        several["barrier"] = None if restarts.line is None else restarts.line.barrier
+    return several | ({} if symmetry is None else {"units": symmetry.to_json()})
 
 
 def _json(value: Any) -> str:

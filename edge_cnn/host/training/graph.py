@@ -17,6 +17,7 @@ from edge_cnn.host.architectures.architecture import LOGITS
 from edge_cnn.host.tensorflow_import import import_tensorflow
 from edge_cnn.host.training.augmentation import Augmentation, augment
 from edge_cnn.host.training.objectives import Objective
+from edge_cnn.host.training.units import leaf_layers
 
 EVALUATION_BATCH = 256
 
@@ -88,6 +89,10 @@ class TrainingGraph:
         self._objective, self._optimizer, self._augmentation = objective, optimizer, augmentation
         self._output, self._mean_output = (self._before_softmax(network) for network in (self.model, self.mean))
         self._trained = self._output.trainable_variables
+        # A frozen weight is its own mean, without the rounding.
+        frozen = {id(w) for layer in leaf_layers(model) if not layer.trainable for w in layer.weights}
+        pairs = zip(self.mean.weights, self.model.weights, strict=True)
+        self._averaged = [(mean, variable) for mean, variable in pairs if id(variable) not in frozen]
         optimizer.build(self._trained)
         tf = self._tf
         self._inputs, self._labels, self._weights = (tf.constant(a) for a in (inputs, labels, class_weights))
@@ -175,7 +180,7 @@ class TrainingGraph:
         gradients = tape.gradient(loss, self._trained)
         self._optimizer.learning_rate.assign(rate)
         self._optimizer.apply(gradients, self._trained)
-        for mean, variable in zip(self.mean.weights, self.model.weights, strict=True):
+        for mean, variable in self._averaged:
             mean.assign(keep * mean + (1 - keep) * variable)
         squares = dict.fromkeys(self.layers, tf.constant(0.0))
         for gradient, variable in zip(gradients, self._trained, strict=True):

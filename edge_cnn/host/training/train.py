@@ -14,10 +14,13 @@ from edge_cnn.core.labelled_images import LabelledImages, stratified_split
 from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.host.architectures import build_model
 from edge_cnn.host.tensorflow_import import import_tensorflow
-from edge_cnn.host.training.config import AUTO, TrainConfig
+from edge_cnn.host.training.class_weights import weights_of_classes
+from edge_cnn.host.training.config import AUTO_RATE, TrainConfig
 from edge_cnn.host.training.graph import TrainingGraph
-from edge_cnn.host.training.inputs import balanced_weights, default_preprocessing, model_inputs
+from edge_cnn.host.training.initialization import initialize
+from edge_cnn.host.training.inputs import default_preprocessing, model_inputs
 from edge_cnn.host.training.loop import Hooks, TrainingLoop, View
+from edge_cnn.host.training.normalization import find_normalization, puts_normalization, with_normalization
 from edge_cnn.host.training.objectives import find_objective
 from edge_cnn.host.training.optimizers import make_optimizer
 from edge_cnn.host.training.range_test import range_test
@@ -74,8 +77,11 @@ def train(
     inputs, labels = model_inputs(samples.images, preprocessing), samples.labels
     classes = len(samples.class_names)
     fitted = inputs[fit_rows], labels[fit_rows]
-    weights = balanced_weights(fitted[1], classes) if config.class_weights else np.ones(classes, np.float32)
-    model = build_model(config.architecture, preprocessing.image_shape, classes) if initial is None else initial
+    weights = weights_of_classes(config.class_weights, samples.class_names, fitted[1])
+    model = _new_model(config, preprocessing.image_shape, classes) if initial is None else initial
+    if initial is None and puts_normalization(config) and not samples.is_pixels:
+        needed = find_normalization(inputs)
+        model = model if needed is None else with_normalization(model, needed)
     graph = TrainingGraph(
         model,
         find_objective(config.objective),
@@ -85,7 +91,7 @@ def train(
         config.augmentation,
     )
     tested = None
-    if config.learning_rate == AUTO:
+    if config.learning_rate == AUTO_RATE:
         tested = range_test(graph, config, len(fit_rows))
         config = replace(config, learning_rate=tested.learning_rate)
         if on_range_test is not None:
@@ -134,6 +140,21 @@ def train(
         validation_rows,
         tested,
     )
+
+
+def _new_model(config: TrainConfig, image_shape: tuple[int, int, int], classes: int) -> Any:
+    _, keras = import_tensorflow()
+    drawn = None
+    if config.initial_seed is not None:
+        # In a network of its own, so that nothing else that is drawn changes: dropout has its seeds from the other.
+        keras.utils.set_random_seed(config.initial_seed)
+        drawn = build_model(config.architecture, image_shape, classes).get_weights()
+        keras.utils.set_random_seed(config.seed)
+    model = build_model(config.architecture, image_shape, classes)
+    if drawn is not None:
+        model.set_weights(drawn)
+    initialize(model, config.initialization)
+    return model
 
 
 def predict_scores(model: Any, samples: LabelledImages, preprocessing: Preprocessing) -> NDArray[np.float32]:

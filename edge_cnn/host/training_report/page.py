@@ -10,15 +10,19 @@ import numpy as np
 from edge_cnn.host.page_template import render
 from edge_cnn.host.training import TrainResult
 from edge_cnn.host.training_report.confidence import confidence
+from edge_cnn.host.training_report.costs import costs
+from edge_cnn.host.training_report.data_remarks import data_remarks
 from edge_cnn.host.training_report.findings import findings
 from edge_cnn.host.training_report.gradients import gradients
 from edge_cnn.host.training_report.hardest_images import hardest_images
 from edge_cnn.host.training_report.learning import learning
 from edge_cnn.host.training_report.mistakes import confusion
 from edge_cnn.host.training_report.range_curve import range_curve
+from edge_cnn.host.training_report.restarts import between_minima, restarts
 from edge_cnn.host.training_report.section import Section, Story
 from edge_cnn.host.training_report.sight import filters, maps
 from edge_cnn.host.training_report.surroundings import surroundings
+from edge_cnn.host.training_report.symmetry import symmetry
 
 TEMPLATE = "training_report.html"
 
@@ -26,6 +30,9 @@ SECTIONS: tuple[Callable[[Story], Section | None], ...] = (
     learning,
     findings,
     range_curve,
+    symmetry,
+    restarts,
+    between_minima,
     filters,
     maps,
     hardest_images,
@@ -33,6 +40,8 @@ SECTIONS: tuple[Callable[[Story], Section | None], ...] = (
     confidence,
     gradients,
     surroundings,
+    costs,
+    data_remarks,
 )
 """In the order of the page; one that has nothing to say of a training gives None."""
 
@@ -50,7 +59,7 @@ def training_report(story: Story) -> str:
         "edge_cnn.host",
         TEMPLATE,
         title=f"{result.config.architecture} on {record['data']['name']}",
-        summary=_summary(result),
+        summary=summary(result),
         cards=[
             {"value": _percent(evaluation.accuracy), "label": "right on the test part"},
             {"value": f"{wrong} of {len(evaluation.labels)}", "label": "wrong on the test part"},
@@ -58,11 +67,12 @@ def training_report(story: Story) -> str:
             {"value": f"{result.model.count_params():,}", "label": "parameters"},
         ],
         sections=[section for make in SECTIONS if (section := make(story)) is not None],
-        facts=[{"name": name, "value": value} for name, value in _facts(record).items()],
+        facts=[{"name": name, "value": value} for name, value in facts(record).items()],
     )
 
 
-def _summary(result: TrainResult) -> str:
+def summary(result: TrainResult) -> str:
+    """How the training went, in a sentence."""
     ending = (
         ", ended by Ctrl-C"
         if result.interrupted
@@ -76,7 +86,8 @@ def _summary(result: TrainResult) -> str:
     )
 
 
-def _facts(record: dict[str, Any]) -> dict[str, str]:
+def facts(record: dict[str, Any]) -> dict[str, str]:
+    """What the network was made of, by name; `record` is the content of `training.json`."""
     data, preprocessing = record["data"], record["preprocessing"]
     return {
         "data": data["name"],
@@ -96,6 +107,8 @@ def _plain(value: Any) -> str:
         return ", ".join(f"{name} {_plain(part)}" for name, part in value.items())
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value[:4])) + (f", ... ({len(value)})" if len(value) > 4 else "")
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from edge_cnn.host.datasets import Dataset
 from edge_cnn.host.evaluation import Evaluation
+from edge_cnn.host.restarts.restarts import Restarts
+from edge_cnn.host.restarts.symmetry import Symmetry
 from edge_cnn.host.training import TrainResult
 
 
@@ -19,12 +21,16 @@ class Story:
         evaluation: of the test part.
         dataset: training and test part.
         record: the content of `training.json`.
+        restarts: the trainings that this one is the best of, or itself alone; None where nobody asked.
+        symmetry: what became of a start that was not random; None where it was.
     """
 
     result: TrainResult
     evaluation: Evaluation
     dataset: Dataset
     record: dict[str, Any]
+    restarts: Restarts | None = None
+    symmetry: Symmetry | None = None
 
 
 @dataclass(frozen=True)

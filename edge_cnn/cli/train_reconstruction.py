@@ -1,0 +1,56 @@
+"""The end of `edge-cnn train` for a network that gives its input back, and has no right or wrong answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge_cnn.cli.console import Console, table
+
+if TYPE_CHECKING:
+    from edge_cnn.host.datasets import Dataset
+    from edge_cnn.host.training import TrainResult
+
+
+def finish_reconstruction(
+    console: Console, result: TrainResult, dataset: Dataset, out: Path, more: dict[str, Any]
+) -> int:
+    """Measure on the test part, write the folder, and say what came out.
+
+    Args:
+        console: of the command.
+        result: of the training.
+        dataset: training and test part.
+        out: folder to write.
+        more: for the JSON document, beside the figures of the training.
+
+    Raises:
+        InputError: the folder cannot be made or written to.
+    """
+    from edge_cnn.host.reconstruction import reconstruct
+    from edge_cnn.host.training.files import write_reconstruction
+
+    rebuilt = reconstruct(result.model, dataset.test, result.preprocessing)
+    write_reconstruction(out, result, dataset, rebuilt)
+    best = result.history[result.best_epoch]
+    document = {
+        "out": str(out),
+        "architecture": result.config.architecture,
+        "parameters": result.model.count_params(),
+        "test_loss": rebuilt.loss,
+        "mean_loss": rebuilt.mean_loss,
+        "val_loss": best.val_loss,
+        "epochs": len(result.history) - 1,
+        "best_epoch": result.best_epoch,
+        "interrupted": result.interrupted,
+        "diverged": result.diverged,
+        "seed": result.config.seed,
+        **more,
+    }
+    rows = [
+        ["validation", f"{best.val_loss:.5f}", f"epoch {result.best_epoch}"],
+        ["test", f"{rebuilt.loss:.5f}", f"{rebuilt.mean_loss:.5f} if only the mean came back"],
+    ]
+    text = f"{table(['part', 'squared error', ''], rows)}\nwrote {out / 'model.keras'}, {out / 'report.html'}"
+    console.result(document, text)
+    return 0

@@ -1,0 +1,1 @@
+"""Training from several random initializations, and from one that is not random."""
