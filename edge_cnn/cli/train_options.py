@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_cnn.cli.budget_options import BUDGET
+from edge_cnn.cli.console import PATH
 from edge_cnn.cli.image_size import ImageSize
 from edge_cnn.cli.train_start import START
 
@@ -47,6 +48,12 @@ LEARNING: tuple[Decorator, ...] = (
     ),
     click.option("--weight-decay", type=float, help="Pulls weights to 0, times the learning rate."),
     click.option("--clip-norm", type=float, help="Longest gradient; default: as it is."),
+    click.option(
+        "--precision",
+        default="float32",
+        show_default=True,
+        help="Of what layers compute: float32, mixed-bfloat16, mixed-float16 or auto, which measures.",
+    ),
     click.option("--objective", help="What is made small: cross-entropy, squared-error or reconstruction."),
     click.option(
         "--patience",
@@ -79,6 +86,18 @@ DATA: tuple[Decorator, ...] = (
     ),
 )
 
+WORK: tuple[Decorator, ...] = (
+    click.option("--resume", is_flag=True, help="Go on where the same command was interrupted, to the same weights."),
+    click.option(
+        "--checkpoint-every",
+        type=click.FloatRange(0),
+        default=30,
+        show_default=True,
+        help="Seconds between two checkpoints in DIR, at least.",
+    ),
+    click.option("--tensorboard", type=PATH, metavar="LOGS", help="Folder to write TensorBoard's logs to."),
+)
+
 FROM_RECIPE = (
     "architecture",
     "epochs",
@@ -96,7 +115,7 @@ optimizer, so they go with it."""
 
 def train_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add all of them to a command, which takes them as keyword arguments."""
-    for option in reversed((*NETWORK, *START, *LEARNING, *DATA, *BUDGET)):
+    for option in reversed((*NETWORK, *START, *LEARNING, *DATA, *BUDGET, *WORK)):
         command = option(command)
     return command
 

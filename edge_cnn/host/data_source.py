@@ -38,7 +38,8 @@ def load_data(
 ) -> Dataset:
     """Labelled samples in a training and a test part.
 
-    A folder or an `.npz` is split 80 to 20, each class in its share; a named data set has its own split.
+    A folder or an `.npz` is split 80 to 20, each class in its share; a named data set has its own split. An `.npz` with
+    x of shape (n, numbers) gives samples (n, 1, 1, numbers).
 
     Args:
         data: name of a data set, or path of a folder or an `.npz`; a name wins over a folder of that name.
@@ -76,7 +77,7 @@ def load_data(
         samples = source.load()
         _check_skipped(data, skipped, len(source))
     else:
-        samples = source
+        samples = _as_images(source)
         if image_shape is not None and class_names is None and not samples.is_pixels:
             raise DataError(f"{data}: x holds floats, which are not resized; give pixels as uint8, or no image size")
     _check_classes(samples, data)
@@ -89,6 +90,13 @@ def load_data(
         )
     parts = samples.select(train), samples.select(test)
     return Dataset(data, *parts, f"{kind} {path.name}", "not stated", tuple(remarks))
+
+
+def _as_images(samples: LabelledImages) -> LabelledImages:
+    """Rows of a table become images of one pixel, as every network takes images."""
+    if samples.images.ndim != 2:
+        return samples
+    return replace(samples, images=samples.images[:, None, None, :])
 
 
 def _resized(

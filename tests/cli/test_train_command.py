@@ -10,7 +10,7 @@ from edge_cnn.cli.main import main
 from edge_cnn.core.preprocessing import Preprocessing, normalize
 from edge_cnn.host.data_source import load_data
 
-FILES = ["history.json", "model.keras", "report.html", "training.json"]
+FILES = ["history.json", "model.keras", "progress.html", "report.html", "training.json"]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def json_of(path):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def test_four_files_are_left_and_nothing_else(run):
+def test_these_files_are_left_and_nothing_else(run):
     assert sorted(path.name for path in run.iterdir()) == FILES
 
 
@@ -137,7 +137,7 @@ def test_ctrl_c_keeps_the_best_model_so_far(npz, tmp_path, capsys, interrupted_a
     assert document["interrupted"]
     assert document["epochs"] == 2
     assert f"interrupted after epoch 2; the best weights so far, of epoch {document['best_epoch']}" in captured.err
-    assert sorted(path.name for path in (tmp_path / "o").iterdir()) == FILES
+    assert sorted(path.name for path in (tmp_path / "o").iterdir()) == sorted(["checkpoint.npz", *FILES])
 
 
 def test_ctrl_c_before_there_is_anything_to_keep_writes_nothing(

@@ -34,7 +34,7 @@ def contradictions(case: Case) -> Iterator[Remark]:
     if not groups or not case.classifies:
         return
     found = [pair for _, pair in groups]
-    named = some(["; ".join(case.name(*place) for place in pair) for pair in found], 2)
+    named = some([" = ".join(case.name(*place) for place in pair) for pair in found], 2)
     if sum(len(rows) for rows, _ in groups) == len(case.train):
         raise DataError(f"every training image is there under different labels, so nothing can be learned: {named}")
     yield Remark(
@@ -47,7 +47,8 @@ def contradictions(case: Case) -> Iterator[Remark]:
 
 def copies(case: Case) -> Iterator[Remark]:
     """Copies within the training part weigh more than they should, and flatter the validation samples among them."""
-    extra = [row for rows, _ in case.equal for row in rows[1:]]
+    labels = case.train.labels
+    extra = [row for rows, _ in case.equal for row in rows[1:] if labels[row] == labels[rows[0]] or not case.classifies]
     if len(extra) < max(1, _COPIES_WORTH_SAYING * len(case.train)):
         return
     yield Remark(

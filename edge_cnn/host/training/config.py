@@ -9,13 +9,14 @@ from typing import Any, Literal
 from edge_cnn.core.errors import InputError
 from edge_cnn.host.architectures import find_architecture
 from edge_cnn.host.architectures.architecture import CLASSIFICATION
+from edge_cnn.host.training import normalization as normalizing
 from edge_cnn.host.training.augmentation import Augmentation
 from edge_cnn.host.training.class_weights import ClassWeights, check_class_weights
 from edge_cnn.host.training.initialization import RANDOM, find_initialization
-from edge_cnn.host.training.normalization import AUTO, NONE
 from edge_cnn.host.training.objectives import CROSS_ENTROPY, RECONSTRUCTION, SQUARED_ERROR, find_objective
 from edge_cnn.host.training.optimizers import find_optimizer
 from edge_cnn.host.training.origin import Origin
+from edge_cnn.host.training.precision import FLOAT32, check_precision
 from edge_cnn.host.training.schedules import find_schedule
 
 LARGEST_RATE = 3e38
@@ -47,6 +48,7 @@ class TrainConfig:
         warm_up: share of the steps in which the learning rate rises from 0, in [0, 1).
         weight_decay: pulls weights to 0, see `make_optimizer`; None takes the optimizer's own default.
         clip_norm: longest gradient of all layers together; None leaves gradients as they are.
+        precision: a row of `POLICIES`, or "auto", which measures; the network that is left is float32 in any case.
         initialization: a row of `INITIALIZATIONS`.
         initial_seed: of the initial weights alone, 0..2**32-1; None takes those that `seed` gives.
         origin: the trained network that training starts from, which `architecture` is then named after; None starts
@@ -70,10 +72,11 @@ class TrainConfig:
     warm_up: float = 0.05
     weight_decay: float | None = None
     clip_norm: float | None = None
+    precision: str = FLOAT32
     initialization: str = RANDOM
     initial_seed: int | None = None
     origin: Origin | None = None
-    normalization: str = AUTO
+    normalization: str = normalizing.AUTO
 
     def __post_init__(self) -> None:
         task = find_architecture(self.architecture).task if self.origin is None else CLASSIFICATION
@@ -85,6 +88,7 @@ class TrainConfig:
             fitting = RECONSTRUCTION if gives_scores else f"{CROSS_ENTROPY} or {SQUARED_ERROR}"
             raise InputError(f"objective {self.objective}: {self.architecture} {kind}; give --objective {fitting}")
         find_schedule(self.schedule)
+        check_precision(self.precision)
         rate = self.learning_rate
         if isinstance(rate, str):
             if rate != AUTO_RATE:
@@ -97,8 +101,9 @@ class TrainConfig:
         if self.patience is not None and self.patience < 1:
             raise InputError(f"patience {self.patience}: it must be at least 1")
         check_class_weights(self.class_weights)
-        if self.normalization not in (AUTO, NONE):
-            raise InputError(f"unknown normalization {self.normalization!r}; known: {AUTO}, {NONE}")
+        known = normalizing.AUTO, normalizing.NONE
+        if self.normalization not in known:
+            raise InputError(f"unknown normalization {self.normalization!r}; known: {', '.join(known)}")
         if not 0 < self.validation_share < 1:
             raise InputError(f"validation share {self.validation_share}: it must lie between 0 and 1; try 0.1")
         for seed in (self.seed, self.initial_seed):

@@ -15,6 +15,7 @@ from edge_cnn.core.atomic_file import replacing
 from edge_cnn.core.errors import InputError
 from edge_cnn.host.architectures.architecture import RECONSTRUCTION
 from edge_cnn.host.datasets import Dataset
+from edge_cnn.host.decision_surface.film import Frame
 from edge_cnn.host.diagnosis import diagnose, trajectory_of
 from edge_cnn.host.evaluation import Evaluation
 from edge_cnn.host.reconstruction import Reconstruction
@@ -41,7 +42,6 @@ def training_record(
 
     `evaluation` is None where there are no right and wrong answers.
     """
-    tf, keras = import_tensorflow()
     return {
         "labels": list(result.labels),
         "preprocessing": result.preprocessing.to_json(),
@@ -62,13 +62,19 @@ def training_record(
         "interrupted": result.interrupted,
         "test_accuracy": None if evaluation is None else evaluation.accuracy,
         **_starts(restarts, symmetry),
-        "versions": {
-            "edge_cnn": __version__,
-            "python": platform.python_version(),
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-            "numpy": np.__version__,
-        },
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of what computes, by name."""
+    tf, keras = import_tensorflow()
+    return {
+        "edge_cnn": __version__,
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
     }
 
 
@@ -79,6 +85,7 @@ def write_training(
     evaluation: Evaluation,
     restarts: Restarts | None = None,
     symmetry: Symmetry | None = None,
+    frames: tuple[Frame, ...] = (),
 ) -> None:
     """Write all four files into `folder`, which is made if need be; they appear when all are whole.
 
@@ -89,13 +96,16 @@ def write_training(
         evaluation: of the test part.
         restarts: those that the result is the best of, if any.
         symmetry: what became of a start that was not random, if it was none.
+        frames: of the decision surface on the way, for the report.
 
     Raises:
         InputError: the folder cannot be made or written to.
         UnavailableError: matplotlib or Jinja2 is not installed.
     """
     record = training_record(result, dataset, evaluation, restarts, symmetry)
-    _write(folder, result, record, training_report(Story(result, evaluation, dataset, record, restarts, symmetry)))
+    _write(
+        folder, result, record, training_report(Story(result, evaluation, dataset, record, restarts, symmetry, frames))
+    )
 
 
 def write_reconstruction(folder: Path, result: TrainResult, dataset: Dataset, rebuilt: Reconstruction) -> None:

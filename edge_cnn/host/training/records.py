@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.host.training.config import TrainConfig
 from edge_cnn.host.training.rate_choice import RangeTest
+
+if TYPE_CHECKING:
+    from edge_cnn.host.training.divergence import Divergence
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,7 @@ class TrainResult:
         diverged: whether a loss that is not finite ended it.
         config: what was asked for, with the learning rate that was chosen where that was asked for.
         fit_rows, validation_rows: rows of the samples that updates saw, and that validation did: int64.
+        divergence: why the loss was not finite, where that ended it.
         range_test: by which the learning rate was chosen; None where it was given.
     """
 
@@ -132,4 +136,5 @@ class TrainResult:
     config: TrainConfig
     fit_rows: NDArray[np.int64]
     validation_rows: NDArray[np.int64]
+    divergence: Divergence | None = None
     range_test: RangeTest | None = None

@@ -23,6 +23,8 @@ from edge_cnn.host.training.loop import Hooks, TrainingLoop, View
 from edge_cnn.host.training.normalization import find_normalization, puts_normalization, with_normalization
 from edge_cnn.host.training.objectives import find_objective
 from edge_cnn.host.training.optimizers import make_optimizer
+from edge_cnn.host.training.precision import with_loss_scale
+from edge_cnn.host.training.precision_trial import settle_precision
 from edge_cnn.host.training.range_test import range_test
 from edge_cnn.host.training.rate_choice import RangeTest
 from edge_cnn.host.training.records import EpochRecord, StepProgress, TrainingState, TrainResult
@@ -70,6 +72,7 @@ def train(
     fit_rows, validation_rows = stratified_split(samples.labels, config.validation_share, rng)
     if len(validation_rows) == 0:
         raise DataError("no class has two samples, so none can be held out for validation; give more samples")
+    config, _ = settle_precision(config, samples, preprocessing, initial)
     tf, keras = import_tensorflow()
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(config.seed)
@@ -85,10 +88,11 @@ def train(
     graph = TrainingGraph(
         model,
         find_objective(config.objective),
-        make_optimizer(config.optimizer, config.weight_decay, config.clip_norm),
+        with_loss_scale(make_optimizer(config.optimizer, config.weight_decay, config.clip_norm), config.precision),
         *fitted,
         weights,
         config.augmentation,
+        config.precision,
     )
     tested = None
     if config.learning_rate == AUTO_RATE:
@@ -121,11 +125,8 @@ def train(
         loop.run()
     except KeyboardInterrupt:
         interrupted = True
-    if loop.diverged and loop.best.epoch == 0:
-        raise CheckFailedError(
-            f"training diverged in epoch {len(loop.history)}: the loss is not finite; "
-            f"give a smaller --learning-rate than {config.peak_rate:g}"
-        )
+    if loop.divergence is not None and loop.best.epoch == 0:
+        raise CheckFailedError(f"training diverged {loop.divergence.told()}; {loop.divergence.advice}")
     model.set_weights(loop.best.weights)
     return TrainResult(
         model,
@@ -134,10 +135,11 @@ def train(
         loop.history,
         loop.best.epoch,
         interrupted,
-        loop.diverged,
+        loop.divergence is not None,
         config,
         fit_rows,
         validation_rows,
+        loop.divergence,
         tested,
     )
 
