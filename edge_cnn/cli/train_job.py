@@ -143,7 +143,8 @@ class TrainingJob:
             on_pause = pausing(self.team, checkpoints)
         elif not self.trains_several:
             on_pause = checkpoints.on_pause
-        watch = Watch(self.console, asked, self.dataset.train, live.on_epoch)
+        told = () if state is None else state.history
+        watch = Watch(self.console, asked, self.dataset.train, live.on_epoch, told)
         return train(
             asked,
             self.dataset.train,

@@ -27,6 +27,7 @@ class _Rate(click.ParamType):
     name = "float|auto"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A float; whatever is neither is an error of usage."""
         return value if value == "auto" else click.FLOAT.convert(value, param, ctx)
 
 

@@ -181,9 +181,7 @@ def _same_rates(config: TrainConfig, epochs: int, state: TrainingState, samples:
     for epoch in range(1, state.epoch + 1):
         taken = steps if epoch < state.epoch else state.step
         history = state.history[:epoch]
-        first, second = (
-            learning_rates(config.schedule, config.peak_rate, course, epoch, history)[:taken] for course in courses
-        )
+        first, second = (learning_rates(config.schedule, 1.0, course, epoch, history)[:taken] for course in courses)
         if not np.array_equal(first, second):
             return False
     return True

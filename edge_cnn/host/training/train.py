@@ -16,7 +16,7 @@ from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.host.architectures import build_model
 from edge_cnn.host.tensorflow_import import import_tensorflow
 from edge_cnn.host.training.class_weights import weights_of_classes
-from edge_cnn.host.training.config import AUTO, TrainConfig
+from edge_cnn.host.training.config import AUTO_RATE, TrainConfig
 from edge_cnn.host.training.graph import TrainingGraph
 from edge_cnn.host.training.initialization import initialize
 from edge_cnn.host.training.inputs import default_preprocessing, model_inputs
@@ -101,7 +101,7 @@ def train(
         config.precision,
     )
     tested = None
-    if config.learning_rate == AUTO:
+    if config.learning_rate == AUTO_RATE:
         tested = range_test(graph, config, len(fit_rows))
         config = replace(config, learning_rate=tested.learning_rate)
         if on_range_test is not None:
