@@ -63,7 +63,7 @@ def command(console: Console, data: str, out: Path, **chosen: Any) -> int:
     if budget is not None:
         console.note(budget.describe())
     plane = plane_of(dataset.train, dataset.test)
-    films: dict[TrainConfig, Film] = {}
+    films: dict[tuple[int | None, str], Film] = {}  # by what one training differs in from the others
     page = click.get_current_context().with_resource(LivePage(out / PROGRESS, dataset, config, on_failure=console.note))
     console.note(f"open {page.path} in a browser to watch")
     fixed = config.initialization != "random"
@@ -71,7 +71,7 @@ def command(console: Console, data: str, out: Path, **chosen: Any) -> int:
         live = _Live(update, config.epochs, count)
 
         def run(asked: TrainConfig, watch: UnitWatch | None = None) -> TrainResult:
-            film = films[asked] = Film(plane)
+            film = films[asked.initial_seed, asked.initialization] = Film(plane)
 
             def look(view: View) -> None:
                 page.on_view(view)
@@ -106,7 +106,8 @@ def command(console: Console, data: str, out: Path, **chosen: Any) -> int:
         return status
     restarts = with_line(restarts, dataset.train)
     evaluation = evaluate(predict_scores(result.model, dataset.test, result.preprocessing), dataset.test)
-    write_training(out, result, dataset, evaluation, restarts, symmetry, films[result.config].frames)
+    frames = films[result.config.initial_seed, result.config.initialization].frames
+    write_training(out, result, dataset, evaluation, restarts, symmetry, frames)
     page.end(REPORT)
     document = _document(restarts, evaluation, out) | costs
     console.result(document, restarts_table(restarts) + _summary(result, evaluation, out))
