@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
@@ -197,7 +198,10 @@ def drawing(width: float, height: float) -> Iterator[Any]:
 def svg_text(figure: Any, title: str) -> str:
     """The figure as an `<svg>` element that fills the width it is given."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    with warnings.catch_warnings():
+        # Letters stay letters in the file, and a browser has fonts for all of them.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     # A page may hold several charts, and matplotlib numbers the groups of each from 1: keep the names in use only.

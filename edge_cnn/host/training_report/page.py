@@ -11,11 +11,14 @@ from edge_cnn.host.page_template import render
 from edge_cnn.host.training import TrainResult
 from edge_cnn.host.training_report.confidence import confidence
 from edge_cnn.host.training_report.costs import costs
+from edge_cnn.host.training_report.data_remarks import data_remarks
 from edge_cnn.host.training_report.decision_surface import film, neurons, surface
+from edge_cnn.host.training_report.findings import findings
 from edge_cnn.host.training_report.gradients import gradients
 from edge_cnn.host.training_report.hardest_images import hardest_images
 from edge_cnn.host.training_report.learning import learning
 from edge_cnn.host.training_report.mistakes import confusion
+from edge_cnn.host.training_report.range_curve import range_curve
 from edge_cnn.host.training_report.restarts import between_minima, restarts
 from edge_cnn.host.training_report.section import Section, Story
 from edge_cnn.host.training_report.sight import filters, maps
@@ -27,6 +30,8 @@ TEMPLATE = "training_report.html"
 SECTIONS: tuple[Callable[[Story], Section | None], ...] = (
     surface,
     learning,
+    findings,
+    range_curve,
     film,
     neurons,
     symmetry,
@@ -40,6 +45,7 @@ SECTIONS: tuple[Callable[[Story], Section | None], ...] = (
     gradients,
     surroundings,
     costs,
+    data_remarks,
 )
 """In the order of the page; one that has nothing to say of a training gives None."""
 
