@@ -17,6 +17,7 @@ from converters.sources.tflite_file import load_tflite
 from converters.sources.training_file import TRAINING_FILE, read_training
 from edge_cnn.core.errors import ModelError
 from edge_cnn.core.preprocessing import Preprocessing
+from edge_cnn.host.architectures.architecture import RECONSTRUCTION
 
 _WANTED = "give a .keras, .h5, .onnx or .tflite file or a SavedModel folder"
 _HDF5_MARK = b"\x89HDF\r\n\x1a\n"
@@ -30,6 +31,10 @@ def load_classifier(path: Path) -> SourceModel:
     """
     source = load_source_model(path)
     _ = source.image_shape, source.classes  # each raises if the model has none
+    if source.training.get("task") == RECONSTRUCTION:
+        raise ModelError(
+            f"{path.name} gives its input back and has no classes, and a bundle is for classifiers; give a classifier"
+        )
     return source
 
 
@@ -86,7 +91,9 @@ def _described(source: SourceModel, loaded: LoadedGraph, path: Path) -> SourceMo
     if source.labels is not None or source.preprocessing is not None or not beside.is_file():
         return source
     labels, preprocessing, training = read_training(beside)
-    if (len(labels),) != source.output_shape:
+    if training.get("task") == RECONSTRUCTION:
+        labels = None
+    elif (len(labels),) != source.output_shape:
         raise ModelError(
             f"{beside} names {len(labels)} classes, {path.name} has {source.output_shape[-1]}; "
             "it belongs to another model, remove it or train again"

@@ -27,5 +27,5 @@ def read_training(path: Path) -> tuple[tuple[str, ...], Preprocessing, dict[str,
         raise ModelError(
             f"{path} cannot be used: {type(error).__name__}: {error}; train again, or remove it and give --input-range"
         ) from error
-    kept = ("architecture", "config", "data", "seed", "test_accuracy", "versions")
+    kept = ("architecture", "config", "data", "seed", "task", "test_accuracy", "test_loss", "versions")
     return labels, preprocessing, {key: value[key] for key in kept if key in value}

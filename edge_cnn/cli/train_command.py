@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_cnn.cli.budget_options import take_limits
 from edge_cnn.cli.console import PATH, Console, Progress, common_options, table
 from edge_cnn.cli.output_path import check_folder
 from edge_cnn.cli.train_options import make_config, train_options
+from edge_cnn.cli.train_reconstruction import finish_reconstruction
 from edge_cnn.cli.train_restarts import note_restarts, restarts_table
 from edge_cnn.cli.train_start import initial_model, make_start, read_pretrained, with_origin
 
@@ -37,8 +40,10 @@ def command(console: Console, data: str, out: Path, **chosen: Any) -> int:
     from edge_cnn.host.restarts.symmetry import UnitWatch, symmetry_of
     from edge_cnn.host.training import predict_scores, train
     from edge_cnn.host.training.files import write_training
+    from edge_cnn.host.training.objectives import find_objective
 
     check_folder(out)
+    check_limits = take_limits(chosen)
     count = chosen.pop("restarts")
     pretrained = read_pretrained(chosen)
     image_shape = None if pretrained is None else pretrained.preprocessing.image_shape
@@ -51,6 +56,9 @@ def command(console: Console, data: str, out: Path, **chosen: Any) -> int:
         f"{config.architecture} on {dataset.name}: {len(dataset.train)} samples to train on, "
         f"{len(dataset.test)} to test, {len(dataset.train.class_names)} classes"
     )
+    budget = check_limits(config.architecture, dataset.train, initial_model(start, config))
+    if budget is not None:
+        console.note(budget.describe())
     fixed = config.initialization != "random"
     with console.progress("training", (count + fixed) * config.epochs) as update:
         live = _Live(update, config.epochs, count)
@@ -77,9 +85,13 @@ def command(console: Console, data: str, out: Path, **chosen: Any) -> int:
     _note_ending(console, result)
     note_restarts(console, restarts)
     restarts = with_line(restarts, dataset.train)
+    costs = {} if budget is None else {"budget": budget.to_json()}
+    if not find_objective(config.objective).classifies:
+        return finish_reconstruction(console, restarts, symmetry, dataset, out, costs)
     evaluation = evaluate(predict_scores(result.model, dataset.test, result.preprocessing), dataset.test)
     write_training(out, result, dataset, evaluation, restarts, symmetry)
-    console.result(_document(restarts, evaluation, out), restarts_table(restarts) + _summary(result, evaluation, out))
+    text = restarts_table(restarts) + _summary(result, evaluation, out)
+    console.result(_document(restarts, evaluation, out) | costs, text)
     return 0
 
 
@@ -99,15 +111,20 @@ class _Live:
         self._before, self._validation, self._which = self._epochs, "", "from random weights, "
 
     def on_epoch(self, epoch: EpochRecord) -> None:
-        self._validation = f"; validation {epoch.val_loss:.4f}, {epoch.val_accuracy:.1%}"
-        self._update(
-            self._before + epoch.epoch,
-            f"{self._which}loss {epoch.loss:.4f}, accuracy {epoch.accuracy:.1%}{self._validation}",
-        )
+        self._validation = f"; validation {epoch.val_loss:.4f}{_share(', ', epoch.val_accuracy)}"
+        self._tell(epoch.epoch, epoch)
 
     def on_step(self, step: StepProgress) -> None:
-        done = self._before + step.epoch - 1
-        self._update(done, f"{self._which}loss {step.loss:.4f}, accuracy {step.accuracy:.1%}{self._validation}")
+        self._tell(step.epoch - 1, step)
+
+    def _tell(self, done: int, now: EpochRecord | StepProgress) -> None:
+        remark = f"{self._which}loss {now.loss:.4f}{_share(', accuracy ', now.accuracy)}{self._validation}"
+        self._update(self._before + done, remark)
+
+
+def _share(before: str, accuracy: float) -> str:
+    """Nothing where there are no right answers."""
+    return f"{before}{accuracy:.1%}" if math.isfinite(accuracy) else ""
 
 
 def _note_ending(console: Console, result: TrainResult) -> None:

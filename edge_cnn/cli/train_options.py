@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_cnn.cli.budget_options import BUDGET
 from edge_cnn.cli.train_start import START
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ optimizer, so they go with it."""
 
 def train_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add all of them to a command, which takes them as keyword arguments."""
-    for option in reversed((*NETWORK, *START, *LEARNING, *DATA)):
+    for option in reversed((*NETWORK, *START, *LEARNING, *DATA, *BUDGET)):
         command = option(command)
     return command
 
@@ -85,15 +86,19 @@ def make_config(chosen: dict[str, Any], recipe: Recipe, seed: int) -> TrainConfi
     Raises:
         InputError: a value that cannot be.
     """
+    from edge_cnn.host.architectures import find_architecture
     from edge_cnn.host.training import TrainConfig
     from edge_cnn.host.training.augmentation import find_augmentation
     from edge_cnn.host.training.class_weights import parse_class_weights
+    from edge_cnn.host.training.objectives import RECONSTRUCTION
 
     values = dict(chosen)
     own_optimizer = values["optimizer"] not in (None, recipe.optimizer)
     for name in FROM_RECIPE:
         if values[name] is None and not (own_optimizer and name in ("learning_rate", "weight_decay")):
             values[name] = getattr(recipe, name)
+    if chosen["objective"] is None and find_architecture(values["architecture"]).task == RECONSTRUCTION:
+        values["objective"] = RECONSTRUCTION
     return TrainConfig(
         seed=seed,
         patience=values.pop("patience") or None,

@@ -8,10 +8,11 @@ from typing import Any
 
 from edge_cnn.core.errors import InputError
 from edge_cnn.host.architectures import find_architecture
+from edge_cnn.host.architectures.architecture import CLASSIFICATION
 from edge_cnn.host.training.augmentation import Augmentation
 from edge_cnn.host.training.class_weights import ClassWeights, check_class_weights
 from edge_cnn.host.training.initialization import RANDOM, find_initialization
-from edge_cnn.host.training.objectives import CROSS_ENTROPY, find_objective
+from edge_cnn.host.training.objectives import CROSS_ENTROPY, RECONSTRUCTION, SQUARED_ERROR, find_objective
 from edge_cnn.host.training.optimizers import find_optimizer
 from edge_cnn.host.training.origin import Origin
 from edge_cnn.host.training.schedules import find_schedule
@@ -64,11 +65,15 @@ class TrainConfig:
     origin: Origin | None = None
 
     def __post_init__(self) -> None:
-        if self.origin is None:
-            find_architecture(self.architecture)
+        # A trained network to start from gets a head that gives scores.
+        task = find_architecture(self.architecture).task if self.origin is None else CLASSIFICATION
         find_initialization(self.initialization)
         find_optimizer(self.optimizer)
-        find_objective(self.objective)
+        gives_scores = find_objective(self.objective).classifies
+        if gives_scores != (task == CLASSIFICATION):
+            kind = "gives its input back" if gives_scores else "gives scores over classes"
+            fitting = RECONSTRUCTION if gives_scores else f"{CROSS_ENTROPY} or {SQUARED_ERROR}"
+            raise InputError(f"objective {self.objective}: {self.architecture} {kind}; give --objective {fitting}")
         find_schedule(self.schedule)
         rate = self.learning_rate
         if rate is not None and not 0 < rate < math.inf:

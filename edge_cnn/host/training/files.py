@@ -13,13 +13,16 @@ import numpy as np
 from edge_cnn import __version__
 from edge_cnn.core.atomic_file import replacing
 from edge_cnn.core.errors import InputError
+from edge_cnn.host.architectures.architecture import RECONSTRUCTION
 from edge_cnn.host.datasets import Dataset
 from edge_cnn.host.evaluation import Evaluation
+from edge_cnn.host.reconstruction import Reconstruction
 from edge_cnn.host.restarts.restarts import Restarts
 from edge_cnn.host.restarts.symmetry import Symmetry
 from edge_cnn.host.tensorflow_import import import_tensorflow
 from edge_cnn.host.training.records import TrainResult
 from edge_cnn.host.training_report.page import training_report
+from edge_cnn.host.training_report.rebuilt import reconstruction_report
 from edge_cnn.host.training_report.section import Story
 
 MODEL, HISTORY, REPORT, TRAINING = "model.keras", "history.json", "report.html", "training.json"
@@ -28,11 +31,14 @@ MODEL, HISTORY, REPORT, TRAINING = "model.keras", "history.json", "report.html",
 def training_record(
     result: TrainResult,
     dataset: Dataset,
-    evaluation: Evaluation,
+    evaluation: Evaluation | None,
     restarts: Restarts | None = None,
     symmetry: Symmetry | None = None,
 ) -> dict[str, Any]:
-    """The content of `training.json`: what `export` and a reader need to know of the model beside it."""
+    """The content of `training.json`: what `export` and a reader need to know of the model beside it.
+
+    `evaluation` is None where there are no right and wrong answers.
+    """
     tf, keras = import_tensorflow()
     return {
         "labels": list(result.labels),
@@ -49,7 +55,7 @@ def training_record(
         "config": result.config.to_json(),
         "best_epoch": result.best_epoch,
         "interrupted": result.interrupted,
-        "test_accuracy": evaluation.accuracy,
+        "test_accuracy": None if evaluation is None else evaluation.accuracy,
         **_starts(restarts, symmetry),
         "versions": {
             "edge_cnn": __version__,
@@ -84,7 +90,28 @@ def write_training(
         UnavailableError: matplotlib or Jinja2 is not installed.
     """
     record = training_record(result, dataset, evaluation, restarts, symmetry)
-    report = training_report(Story(result, evaluation, dataset, record, restarts, symmetry))
+    _write(folder, result, record, training_report(Story(result, evaluation, dataset, record, restarts, symmetry)))
+
+
+def write_reconstruction(
+    folder: Path,
+    result: TrainResult,
+    dataset: Dataset,
+    rebuilt: Reconstruction,
+    restarts: Restarts | None = None,
+    symmetry: Symmetry | None = None,
+) -> None:
+    """The same for a network that gives its input back.
+
+    Raises:
+        InputError, UnavailableError: as `write_training`.
+    """
+    record = training_record(result, dataset, None, restarts, symmetry)
+    record |= {"task": RECONSTRUCTION, "test_loss": rebuilt.loss}
+    _write(folder, result, record, reconstruction_report(result, rebuilt, record))
+
+
+def _write(folder: Path, result: TrainResult, record: dict[str, Any], report: str) -> None:
     history = [epoch.to_json() for epoch in result.history]
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ import numpy as np
 from edge_cnn.host.page_template import render
 from edge_cnn.host.training import TrainResult
 from edge_cnn.host.training_report.confidence import confidence
+from edge_cnn.host.training_report.costs import costs
 from edge_cnn.host.training_report.gradients import gradients
 from edge_cnn.host.training_report.hardest_images import hardest_images
 from edge_cnn.host.training_report.learning import learning
@@ -34,6 +35,7 @@ SECTIONS: tuple[Callable[[Story], Section | None], ...] = (
     confidence,
     gradients,
     surroundings,
+    costs,
 )
 """In the order of the page; one that has nothing to say of a training gives None."""
 
@@ -51,7 +53,7 @@ def training_report(story: Story) -> str:
         "edge_cnn.host",
         TEMPLATE,
         title=f"{result.config.architecture} on {record['data']['name']}",
-        summary=_summary(result),
+        summary=summary(result),
         cards=[
             {"value": _percent(evaluation.accuracy), "label": "right on the test part"},
             {"value": f"{wrong} of {len(evaluation.labels)}", "label": "wrong on the test part"},
@@ -59,11 +61,12 @@ def training_report(story: Story) -> str:
             {"value": f"{result.model.count_params():,}", "label": "parameters"},
         ],
         sections=[section for make in SECTIONS if (section := make(story)) is not None],
-        facts=[{"name": name, "value": value} for name, value in _facts(record).items()],
+        facts=[{"name": name, "value": value} for name, value in facts(record).items()],
     )
 
 
-def _summary(result: TrainResult) -> str:
+def summary(result: TrainResult) -> str:
+    """How the training went, in a sentence."""
     ending = (
         ", ended by Ctrl-C"
         if result.interrupted
@@ -77,7 +80,8 @@ def _summary(result: TrainResult) -> str:
     )
 
 
-def _facts(record: dict[str, Any]) -> dict[str, str]:
+def facts(record: dict[str, Any]) -> dict[str, str]:
+    """What the network was made of, by name; `record` is the content of `training.json`."""
     data, preprocessing = record["data"], record["preprocessing"]
     return {
         "data": data["name"],
