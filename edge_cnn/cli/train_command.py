@@ -43,8 +43,8 @@ def command(console: Console, data: str, out: Path, **chosen: Any) -> int:
     from edge_cnn.host.training.objectives import find_objective
 
     check_folder(out)
-    check_limits = take_limits(chosen)
     count = chosen.pop("restarts")
+    check_limits = take_limits(chosen)
     pretrained = read_pretrained(chosen)
     image_shape = None if pretrained is None else pretrained.preprocessing.image_shape
     dataset = load_data(data, image_shape, on_skip=lambda _path, reason: console.note(f"skipped: {reason}"))
@@ -112,14 +112,14 @@ class _Live:
 
     def on_epoch(self, epoch: EpochRecord) -> None:
         self._validation = f"; validation {epoch.val_loss:.4f}{_share(', ', epoch.val_accuracy)}"
-        self._tell(epoch.epoch, epoch)
+        self._say(epoch.epoch, epoch.loss, epoch.accuracy)
 
     def on_step(self, step: StepProgress) -> None:
-        self._tell(step.epoch - 1, step)
+        self._say(step.epoch - 1, step.loss, step.accuracy)
 
-    def _tell(self, done: int, now: EpochRecord | StepProgress) -> None:
-        remark = f"{self._which}loss {now.loss:.4f}{_share(', accuracy ', now.accuracy)}{self._validation}"
-        self._update(self._before + done, remark)
+    def _say(self, epochs: int, loss: float, accuracy: float) -> None:
+        seen = f"{self._which}loss {loss:.4f}{_share(', accuracy ', accuracy)}{self._validation}"
+        self._update(self._before + epochs, seen)
 
 
 def _share(before: str, accuracy: float) -> str:
