@@ -54,7 +54,7 @@ def small_network(monkeypatch: pytest.MonkeyPatch) -> str:
     def build(image_shape: tuple[int, int, int], classes: int) -> Any:
         image = keras.Input(image_shape, name="image")
         # Not ReLU, which may make a zero of a NaN.
-        features = keras.layers.Dense(16, activation="tanh")(keras.layers.Flatten()(image))
+        features = keras.layers.Dense(16, activation="tanh", name="hidden")(keras.layers.Flatten()(image))
         logits = keras.layers.Dense(classes, name=LOGITS)(features)
         return keras.Model(image, keras.layers.Softmax(name=SCORES)(logits))
 

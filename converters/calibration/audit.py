@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from converters.calibration.preprocessing_audit import PreprocessingAudit, audit_preprocessing
 from converters.calibration.range_audit import RangeAudit, audit_ranges
-from converters.calibration.sample_audit import FEW_SAMPLES, SampleAudit, audit_samples, overlap
+from converters.calibration.sample_audit import FEW_SAMPLES, SampleAudit, audit_samples
 from converters.calibration.samples import Calibration
 from converters.float_graph.float_graph import FloatGraph
 from edge_cnn.core.preprocessing import Preprocessing
+from edge_cnn.core.sample_digests import overlap
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,14 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.calibration.image_noise import noise_statistic
 from converters.calibration.samples import MIN_SAMPLES, Calibration
 from edge_cnn.core.errors import DataError
+from edge_cnn.core.named_few import some
+from edge_cnn.core.sample_digests import content_hashes, overlap
+from edge_cnn.host.image_noise import noise_statistic
 
 FEW_SAMPLES = 100
 """With fewer, ranges still grow: said with how much they did."""
 _SHARE_WORTH_SAYING = 0.05
-_FEW_VALUES = 64
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class SampleAudit:
         many = max(1, _SHARE_WORTH_SAYING * self.samples)
         if self.missing_classes:
             found.append(
-                f"no calibration sample of {_some(self.missing_classes)}: ranges may clip what only they have; "
+                f"no calibration sample of {some(self.missing_classes)}: ranges may clip what only they have; "
                 "give samples of every class"
             )
         if self.duplicates >= many:
@@ -150,27 +150,3 @@ def audit_samples(
         neighbour_correlation=None if noise.correlation is None else round(noise.correlation, 3),
         noisy_images=noise.noisy_images,
     )
-
-
-def content_hashes(inputs: NDArray[np.float32]) -> list[bytes]:
-    """A digest of each sample's values."""
-    return [hashlib.blake2b(np.ascontiguousarray(sample).data, digest_size=16).digest() for sample in inputs]
-
-
-def overlap(inputs: NDArray[np.float32], others: NDArray[np.float32]) -> int:
-    """How many of `inputs` are among `others`, bit for bit."""
-    # A few values of each tell nearly all apart, so that large test parts need not be hashed.
-    few = {_few_values(sample) for sample in inputs}
-    alike = [i for i, sample in enumerate(others) if _few_values(sample) in few]
-    known = set(content_hashes(others[alike]))
-    return sum(digest in known for digest in content_hashes(inputs))
-
-
-def _few_values(sample: NDArray[np.float32]) -> bytes:
-    return sample.reshape(-1)[:: max(1, sample.size // _FEW_VALUES)].tobytes()
-
-
-def _some(names: Sequence[str]) -> str:
-    """Up to five of them."""
-    rest = len(names) - 5
-    return f"{', '.join(names[:5])}{f' and {rest} more' if rest > 0 else ''}"

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.calibration.sample_audit import content_hashes
 from converters.calibration.samples import DEFAULT_SAMPLES as CALIBRATION_SAMPLES
 from converters.calibration.samples import MIN_SAMPLES, Calibration, choose_calibration
 from converters.calibration.usual_preprocessing import PROBE_SAMPLES, better_way, usual_ways
@@ -25,6 +24,7 @@ from converters.sources.class_order import in_model_order
 from edge_cnn.core.errors import DataError
 from edge_cnn.core.labelled_images import LabelledImages, stratified_sample
 from edge_cnn.core.preprocessing import Preprocessing, input_range
+from edge_cnn.core.sample_digests import content_hashes
 from edge_cnn.host.training.inputs import model_inputs
 
 HELD_OUT_SAMPLES = 500

@@ -63,7 +63,8 @@ class Console:
         """
         try:
             click.echo(json.dumps(document, ensure_ascii=False, allow_nan=False) if self.json else text)
-            sys.stdout.flush()
+            if sys.stdout is not None:  # Python's value for a stdout that was closed before it began.
+                sys.stdout.flush()
         except BrokenPipeError:
             # Point stdout elsewhere, so that the interpreter's last flush is silent.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

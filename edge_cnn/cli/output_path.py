@@ -73,6 +73,17 @@ def check_page(report: Path | None, files: Mapping[str, Path | str | None]) -> N
         check_file(report, [".html"], "--report")
 
 
+def check_outside(out: Path, data: Path) -> None:
+    """Make sure that results do not land among the images that they come from, where they would be read as data.
+
+    Raises:
+        InputError: `out` is the folder `data`, or lies in it.
+    """
+    place, source = Path(os.path.realpath(out)), Path(os.path.realpath(data))
+    if source.is_dir() and (place == source or source in place.parents):
+        raise InputError(f"--out {out}: it is in the folder of the data, {data}; give a folder outside")
+
+
 def check_folder(path: Path, option: str = "--out") -> None:
     """Try to make the folder, if it is not there, and a file in it; then remove what was made.
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_cnn.cli.budget_options import BUDGET
+from edge_cnn.cli.console import PATH
+from edge_cnn.cli.image_size import ImageSize
 from edge_cnn.cli.train_start import START
 
 if TYPE_CHECKING:
@@ -15,6 +17,16 @@ if TYPE_CHECKING:
     from edge_cnn.host.training import TrainConfig
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class _Rate(click.ParamType):
+    """A number, or `auto`."""
+
+    name = "float|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if value == "auto" else click.FLOAT.convert(value, param, ctx)
+
 
 NETWORK: tuple[Decorator, ...] = (
     click.option("--arch", "architecture", help="A network of docs/training.md: lenet, resnet8, ..."),
@@ -24,15 +36,23 @@ LEARNING: tuple[Decorator, ...] = (
     click.option("--epochs", type=int, help="At most so many."),
     click.option("--batch-size", type=int, help="Samples a step."),
     click.option("--optimizer", help="adam, adamw, sgd or rmsprop."),
-    click.option("--learning-rate", type=float, help="Peak of warm-up and schedule."),
     click.option(
-        "--schedule", default="cosine", show_default=True, help="Course of the learning rate: cosine, constant."
+        "--learning-rate", type=_Rate(), help="Peak of warm-up and schedule; auto: chosen by a range test of an epoch."
+    ),
+    click.option(
+        "--schedule", default="cosine", show_default=True, help="Course of the rate: cosine, step, plateau, constant."
     ),
     click.option(
         "--warm-up", type=float, default=0.05, show_default=True, help="Share of the steps in which it rises."
     ),
     click.option("--weight-decay", type=float, help="Pulls weights to 0, times the learning rate."),
     click.option("--clip-norm", type=float, help="Longest gradient; default: as it is."),
+    click.option(
+        "--precision",
+        default="float32",
+        show_default=True,
+        help="Of what layers compute: float32, mixed-bfloat16, mixed-float16 or auto, which measures.",
+    ),
     click.option("--objective", help="What is made small: cross-entropy, squared-error or reconstruction."),
     click.option(
         "--patience",
@@ -51,6 +71,30 @@ DATA: tuple[Decorator, ...] = (
         "augmentation",
         help="Change images at random: handwriting (turn, shear, blur), photos (shift, mirror) or none.",
     ),
+    click.option(
+        "--image-size",
+        type=ImageSize(),
+        help="What images are resized to, needed where theirs differ; with --from keras:NAME what it is made for.",
+    ),
+    click.option(
+        "--normalize",
+        "normalization",
+        default="auto",
+        show_default=True,
+        help="auto: a layer before the network mends float inputs of another scale; none.",
+    ),
+)
+
+WORK: tuple[Decorator, ...] = (
+    click.option("--resume", is_flag=True, help="Go on where the same command was interrupted, to the same weights."),
+    click.option(
+        "--checkpoint-every",
+        type=click.FloatRange(0),
+        default=30,
+        show_default=True,
+        help="Seconds between two checkpoints in DIR, at least.",
+    ),
+    click.option("--tensorboard", type=PATH, metavar="LOGS", help="Folder to write TensorBoard's logs to."),
 )
 
 FROM_RECIPE = (
@@ -70,7 +114,7 @@ optimizer, so they go with it."""
 
 def train_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add all of them to a command, which takes them as keyword arguments."""
-    for option in reversed((*NETWORK, *START, *LEARNING, *DATA, *BUDGET)):
+    for option in reversed((*NETWORK, *START, *LEARNING, *DATA, *BUDGET, *WORK)):
         command = option(command)
     return command
 

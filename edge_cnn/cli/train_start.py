@@ -29,7 +29,6 @@ START: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
     ),
     click.option("--new-head", is_flag=True, help="With --from: a new last layer even for the same classes."),
     click.option("--weights", type=PATH, help="With --from keras:NAME: its weights; default: ImageNet's."),
-    click.option("--image-size", type=int, help="With --from keras:NAME: pixels of a side."),
     click.option("--input-range", type=RangeType(), help="With --from FILE: what pixels 0 and 255 become, e.g. -1,1."),
     click.option(
         "--init",
@@ -50,9 +49,11 @@ def read_pretrained(chosen: dict[str, Any]) -> Pretrained | None:
         ModelError: a file that cannot be trained on.
         UnavailableError: weights that are not to be had.
     """
-    source, weights, side, ends = (chosen.pop(name) for name in ("source", "weights", "image_size", "input_range"))
-    given = {"--weights": weights, "--image-size": side, "--input-range": ends, "--freeze": chosen["freeze"]}
+    source, weights, size, ends = (chosen.pop(name) for name in ("source", "weights", "image_size", "input_range"))
     application = source is not None and source.startswith("keras:")
+    given = {"--weights": weights, "--input-range": ends, "--freeze": chosen["freeze"]}
+    if source is not None:
+        given["--image-size"] = size
     for option, value in given.items():
         wanted = option == "--freeze" or application == (option != "--input-range")
         if value is not None and (source is None or not wanted):
@@ -71,7 +72,11 @@ def read_pretrained(chosen: dict[str, Any]) -> Pretrained | None:
     if application:
         from edge_cnn.host.transfer.applications import PREFIX, load_application
 
-        return load_application(source.removeprefix(PREFIX), side, weights)
+        if size is not None and size[0] != size[1]:
+            raise InputError(
+                f"{source} takes square images, got {size[0]}x{size[1]}; give --image-size {size[0]}x{size[0]}"
+            )
+        return load_application(source.removeprefix(PREFIX), None if size is None else size[0], weights)
     return _read_file(Path(source), ends)
 
 

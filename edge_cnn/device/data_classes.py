@@ -10,6 +10,7 @@ import numpy as np
 from edge_cnn.core.errors import DataError
 from edge_cnn.device.image_files import load_npz
 from edge_cnn.device.image_folder import class_of, list_images
+from edge_cnn.device.label_array import label_values
 from edge_cnn.device.sample_source import SampleSource
 
 
@@ -26,13 +27,14 @@ def new_classes(path: Path, known: tuple[str, ...]) -> tuple[str, ...]:
         names = dict.fromkeys(name for name in used if name is not None)
     elif path.suffix.lower() == ".npz" and path.exists():
         arrays = load_npz(path)
-        y = arrays.get("y", np.zeros(0, np.int64))
-        if y.dtype.kind in "US":
+        y, classes = label_values(path, arrays.get("y", np.zeros(0, np.int64)))
+        if y.dtype.kind == "U":
             names = dict.fromkeys(str(name) for name in np.unique(y))
         elif "labels" in arrays:
             names = dict.fromkeys(str(name) for name in arrays["labels"].ravel())
         else:
-            names = dict.fromkeys(str(int(number)) for number in np.unique(y) if number >= len(known))
+            numbers = range(classes) if classes is not None else np.unique(y)
+            names = dict.fromkeys(str(int(number)) for number in numbers if number >= len(known))
     else:
         raise DataError(f"{path} is neither a folder nor an .npz; give one of the two")
     return tuple(name for name in names if name not in known)

@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 from edge_cnn.core.errors import DataError
 from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.core.npz import unpack_npz
+from edge_cnn.device.label_array import OnRemark, ignore_remarks, read_labels
 
 MAX_NPZ_BYTES = 8 * 2**30
 STRETCH = 0.1
 """A change of the aspect ratio that a network feels."""
-
-MAX_CLASSES = 10_000
-"""Of data that names no classes: a stray label must not make billions of them."""
 
 
 def read_image(
@@ -81,14 +79,17 @@ def _eight_bit(image: Any) -> Any:
 
 
 def read_npz(
-    path: Path, image_shape: tuple[int, int, int] | None, class_names: tuple[str, ...] | None = None
+    path: Path,
+    image_shape: tuple[int, int, int] | tuple[int, int] | None,
+    class_names: tuple[str, ...] | None = None,
+    on_remark: OnRemark = ignore_remarks,
 ) -> LabelledImages:
     """Samples of an `.npz` with `x` (n, ...) and `y` (n,), optionally `labels` (class names). Raises: DataError."""
     arrays = load_npz(path)
     if "x" not in arrays or "y" not in arrays:
         raise DataError(f"{path} holds {sorted(arrays)}, not x and y; save it with numpy.savez(file, x=..., y=...)")
     images = check_images(arrays["x"], str(path), image_shape)
-    labels, names = _labels(path, arrays["y"], arrays.get("labels"), class_names)
+    labels, names = read_labels(path, arrays["y"], arrays.get("labels"), class_names, on_remark)
     if len(images) != len(labels):
         raise DataError(f"{path}: {len(images)} samples in x but {len(labels)} labels in y; make them match")
     if len(labels) == 0:
@@ -105,8 +106,12 @@ def load_npz(path: Path) -> dict[str, NDArray[Any]]:
     return unpack_npz(data, name=str(path), max_bytes=MAX_NPZ_BYTES)
 
 
-def check_images(x: NDArray[Any], name: str, image_shape: tuple[int, int, int] | None) -> NDArray[Any]:
+def check_images(
+    x: NDArray[Any], name: str, image_shape: tuple[int, int, int] | tuple[int, int] | None
+) -> NDArray[Any]:
     """Pixels as uint8 (n, height, width, channels), resized where needed; floats as float32, finite.
+
+    An `image_shape` without channels keeps those of the pixels; None keeps their size too.
 
     Raises:
         DataError: another dtype, NaN, or a shape that is no batch of images.
@@ -115,15 +120,29 @@ def check_images(x: NDArray[Any], name: str, image_shape: tuple[int, int, int] |
         if x.ndim == 3:
             x = x[..., None]
         if x.ndim != 4 or x.shape[3] not in (1, 3):
-            raise DataError(f"{name}: uint8 x has shape {x.shape}, not (n, height, width[, 1 or 3]); reshape it")
+            raise DataError(
+                f"{name}: uint8 x has shape {x.shape}, not (n, height, width[, 1 or 3]); {_advice(x.shape)}"
+            )
+        if image_shape is not None and len(image_shape) == 2:
+            image_shape = (*image_shape, x.shape[3])
         if image_shape is not None and x.shape[1:] != image_shape:
             x = _resized(x, image_shape)
         return x
     if not np.issubdtype(x.dtype, np.floating):
         raise DataError(f"{name}: x is {x.dtype}; save pixels as uint8, or model inputs as float32")
+    with np.errstate(over="ignore"):
+        x = x.astype(np.float32)
     if not np.isfinite(x).all():
         raise DataError(f"{name}: x holds NaN or infinity in {_bad_rows(x)} samples; clean the data")
-    return x.astype(np.float32)
+    return x
+
+
+def _advice(shape: tuple[int, ...]) -> str:
+    if len(shape) == 4 and shape[3] == 4:
+        return "drop the fourth channel, as x[..., :3]"
+    if len(shape) == 4 and shape[1] in (1, 3):
+        return "put the channels last, as x.transpose(0, 2, 3, 1)"
+    return "reshape it"
 
 
 def _bad_rows(x: NDArray[Any]) -> int:
@@ -142,68 +161,3 @@ def _resized(images: NDArray[np.uint8], image_shape: tuple[int, int, int]) -> ND
             image = image.resize((width, height), Image.Resampling.BILINEAR)
         rows.append(np.asarray(image, np.uint8).reshape(image_shape))
     return np.stack(rows) if rows else np.empty((0, *image_shape), np.uint8)
-
-
-def _labels(
-    path: Path, y: NDArray[Any], names_in_file: NDArray[Any] | None, class_names: tuple[str, ...] | None
-) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    if y.ndim != 1:
-        raise DataError(f"{path}: y has shape {y.shape}, not (n,); give one label a sample, not one-hot rows")
-    own = None if names_in_file is None else tuple(str(n) for n in names_in_file.ravel())
-    if y.dtype.kind in "US":
-        return _by_name(path, [str(v) for v in y], class_names)
-    if y.dtype.kind == "f" and np.all(np.mod(y, 1) == 0):
-        y = y.astype(np.int64)
-    if y.dtype.kind not in "iu":
-        raise DataError(f"{path}: y is {y.dtype}; give class indices as integers, or class names")
-    labels = y.astype(np.int64)
-    if own is not None and class_names is not None and own != class_names:
-        _check_range(path, labels, own)
-        return _by_name(path, [own[i] for i in labels], class_names)
-    if class_names is None and own is None and int(labels.max(initial=0)) >= MAX_CLASSES:
-        raise DataError(
-            f"{path}: label {int(labels.max())} would make that many classes, {MAX_CLASSES} is the most; "
-            "number the classes from 0"
-        )
-    names = class_names or own or tuple(str(i) for i in range(int(labels.max(initial=1)) + 1))
-    _check_range(path, labels, names)
-    return labels, names
-
-
-def _by_name(
-    path: Path, values: list[str], class_names: tuple[str, ...] | None
-) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    names = class_names if class_names is not None else tuple(sorted(set(values)))
-    check_known(set(values), names, path)
-    index = {name: i for i, name in enumerate(names)}
-    return np.array([index[v] for v in values], np.int64), names
-
-
-def check_known(used: set[str], names: tuple[str, ...], path: Path) -> None:
-    """Raises: DataError: `path` uses a class name that is not among `names`, or is there twice."""
-    twice = sorted(name for name in used if names.count(name) > 1)
-    if twice:
-        raise DataError(
-            f"{path}: {names.count(twice[0])} of the model's classes are called {twice[0]!r}, so the name does not "
-            "tell which; give an .npz with class indices as y"
-        )
-    unknown = sorted(used - set(names))
-    if unknown:
-        raise DataError(
-            f"{path}: label {unknown[0]!r} is not one of the model's classes {', '.join(names)}; rename it, or add the "
-            "class with finetune --add-classes"
-        )
-
-
-def _check_range(path: Path, labels: NDArray[np.int64], names: tuple[str, ...]) -> None:
-    outside = labels[(labels < 0) | (labels >= len(names))]
-    if len(outside):
-        from_one = labels.min() == 1 and labels.max() == len(names)
-        raise DataError(
-            f"{path}: label {int(outside[0])} is out of range, the {len(names)} classes are 0..{len(names) - 1}; "
-            + (
-                "subtract 1, as the labels start at 1"
-                if from_one
-                else "correct or drop these samples, or add the classes with finetune --add-classes"
-            )
-        )

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from edge_cnn.core.errors import DataError
 from edge_cnn.core.labelled_images import LabelledImages
-from edge_cnn.device.image_files import check_known, read_image
+from edge_cnn.device.image_files import read_image
+from edge_cnn.device.image_headers import one_shape
+from edge_cnn.device.label_array import OnRemark, check_known, ignore_remarks
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
@@ -112,22 +114,25 @@ class FolderImages:
 
 def open_folder(
     folder: Path,
-    image_shape: tuple[int, int, int] | None,
+    image_shape: tuple[int, int, int] | tuple[int, int] | None,
     class_names: tuple[str, ...] | None = None,
     on_skip: OnSkip = ignore_skips,
     on_stretch: Callable[[Path], None] = lambda _: None,
+    on_remark: OnRemark = ignore_remarks,
 ) -> FolderImages:
     """List a folder of images by class.
 
     Args:
         folder: with one sub-folder of images a class.
-        image_shape: what images are resized to; None keeps their size, which must then be one for all.
+        image_shape: (height, width, channels) that images are brought to. None: their size, which must then be one for
+            all. Without channels: 1 where all are gray, else 3.
         class_names: the model's labels; the result's labels index them. None: the folder's own classes.
         on_skip: told of each image that cannot be read.
         on_stretch: told of each image that resizing stretches (`read_image`).
+        on_remark: told of images of several modes and of transparency, where `image_shape` names no channels.
 
     Raises:
-        DataError: no images, one class only, or a class that is not among `class_names`.
+        DataError: images of several sizes, no images, one class only, or a class that is not among `class_names`.
     """
     files = [(name, path) for path in list_images(folder) if (name := class_of(folder, path)) is not None]
     if not files:
@@ -137,5 +142,9 @@ def open_folder(
         raise DataError(f"{folder} holds images of one class only ({', '.join(used)}); at least two classes are needed")
     names = class_names if class_names is not None else used
     check_known(set(used), names, folder)
-    labels = np.array([names.index(name) for name, _ in files], np.int64)
-    return FolderImages(folder, tuple(path for _, path in files), labels, names, image_shape, on_skip, on_stretch)
+    place = {name: index for index, name in enumerate(names)}
+    labels = np.array([place[name] for name, _ in files], np.int64)
+    paths = tuple(path for _, path in files)
+    if image_shape is None or len(image_shape) == 2:
+        image_shape = one_shape(paths, image_shape, on_remark)
+    return FolderImages(folder, paths, labels, names, image_shape, on_skip, on_stretch)

@@ -78,8 +78,14 @@ def _usable_cores() -> int:
 
 
 def _memory_mb() -> float | None:
+    memory = physical_memory()
+    return None if memory is None else memory / 2**20
+
+
+def physical_memory() -> int | None:
+    """Bytes of memory of this machine; None where the system does not tell."""
     try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**20
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError):  # Not every system knows these names.
         return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
@@ -54,13 +55,13 @@ _STYLE: dict[str, Any] = {
 }
 
 
-def training_curve(history: Sequence[EpochRecord]) -> str:
-    """Loss and accuracy by epoch, of training and of validation; SVG text."""
+def training_curve(history: Sequence[EpochRecord], unit: str = "nats") -> str:
+    """Loss in `unit` and error by epoch, of training, validation and a watched test part; SVG text."""
     epochs = [record.epoch for record in history]
     with drawing(WIDTH_INCHES, 4.4) as figure:
         upper, lower = figure.subplots(2, 1, sharex=True)
         for axes, name, title in (
-            (upper, "loss", "loss (nats)"),
+            (upper, "loss", f"loss ({unit})"),
             (lower, "accuracy", "error (share of wrong answers)"),
         ):
             for key, colour, label in ((name, FIRST, "training"), (f"val_{name}", SECOND, "validation")):
@@ -72,6 +73,9 @@ def training_curve(history: Sequence[EpochRecord]) -> str:
             axes.set_yscale("log")
             axes.set_title(title, color=SOFT)
             plain_ticks(axes)
+        tested = [(r.epoch, r.test_loss) for r in history if r.test_loss is not None]
+        if tested:
+            upper.plot(*zip(*tested, strict=True), color=INK, label="test", linewidth=1)
         lower.set_xlabel("epoch")
         lower.xaxis.get_major_locator().set_params(integer=True)
         upper.legend(loc="upper right")
@@ -194,7 +198,10 @@ def drawing(width: float, height: float) -> Iterator[Any]:
 def svg_text(figure: Any, title: str) -> str:
     """The figure as an `<svg>` element that fills the width it is given."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    with warnings.catch_warnings():
+        # Letters stay letters in the file, and a browser has fonts for all of them.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     # A page may hold several charts, and matplotlib numbers the groups of each from 1: keep the names in use only.

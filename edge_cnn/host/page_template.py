@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -22,6 +23,12 @@ def render(package: str, template: str, **values: Any) -> str:
     Raises:
         UnavailableError: Jinja2 is not installed.
     """
+    return _template(package, template).render(**values)
+
+
+@cache
+def _template(package: str, template: str) -> Any:
+    """Parsed once: a page that shows how a training goes is written again and again."""
     try:
         from jinja2 import DictLoader, Environment, StrictUndefined
     except ImportError as error:
@@ -30,7 +37,7 @@ def render(package: str, template: str, **values: Any) -> str:
     environment = Environment(
         loader=DictLoader(pages), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
     )
-    return environment.get_template(template).render(**values)
+    return environment.get_template(template)
 
 
 def _read(package: str, name: str) -> str:

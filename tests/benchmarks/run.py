@@ -10,7 +10,14 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-BENCHMARKS = ("predict_overhead.py", "agent_overhead.py", "cold_start.py", "import_time.py", "export_time.py")
+BENCHMARKS = (
+    "predict_overhead.py",
+    "agent_overhead.py",
+    "cold_start.py",
+    "import_time.py",
+    "export_time.py",
+    "train_throughput.py",
+)
 
 
 def run(script: str, *arguments: str) -> str:
@@ -39,9 +46,10 @@ def main() -> int:
         notes: list[str] = []
         for script in BENCHMARKS:
             sys.stderr.write(f"running {script}\n")
-            measured = json.loads(run(script, "--bundle", str(bundle)))
-            rows.append(row(measured))
-            notes += [measured["note"]] if "note" in measured else []
+            found = json.loads(run(script, "--bundle", str(bundle)))
+            for measured in found if isinstance(found, list) else [found]:
+                rows.append(row(measured))
+                notes += [measured["note"]] if "note" in measured else []
     widths = [max(len(cells[i]) for cells in rows) for i in range(len(rows[0]))]
     for cells in rows:
         line = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))

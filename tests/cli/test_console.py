@@ -38,3 +38,8 @@ def test_results_are_json_with_json_and_text_without(capsys):
         Console(json=as_json, quiet=False, seed=0).result({"a": 1}, "one")
         out = capsys.readouterr().out.strip()
         assert (json.loads(out) if as_json else out) == expected
+
+
+def test_a_stdout_that_was_closed_from_the_start_takes_no_status_away(monkeypatch):
+    monkeypatch.setattr("sys.stdout", None)
+    Console(json=True, quiet=True, seed=0).result({"a": 1}, "a")

@@ -10,7 +10,7 @@ from edge_cnn.cli.main import main
 from edge_cnn.core.preprocessing import Preprocessing, normalize
 from edge_cnn.host.data_source import load_data
 
-FILES = ["history.json", "model.keras", "report.html", "training.json"]
+FILES = ["history.json", "model.keras", "progress.html", "report.html", "training.json"]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def json_of(path):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def test_four_files_are_left_and_nothing_else(run):
+def test_these_files_are_left_and_nothing_else(run):
     assert sorted(path.name for path in run.iterdir()) == FILES
 
 
@@ -73,6 +73,7 @@ def test_the_report_shows_pictures_and_numbers_and_fetches_nothing(run):
     page = (run / "report.html").read_text(encoding="utf-8")
     for heading in ("Learning", "Which classes were mixed up", "What it costs a device"):
         assert re.search(rf"<h2>{heading}</h2>\s*<svg", page), heading
+    assert page.count("<svg") >= 6
     assert "upright &lt;1&gt;" in page
     assert "upright <1>" not in page
     assert not re.findall(r'(?:href|src)="(?!#|data:)', page)
@@ -136,7 +137,7 @@ def test_ctrl_c_keeps_the_best_model_so_far(npz, tmp_path, capsys, interrupted_a
     assert document["interrupted"]
     assert document["epochs"] == 2
     assert f"interrupted after epoch 2; the best weights so far, of epoch {document['best_epoch']}" in captured.err
-    assert sorted(path.name for path in (tmp_path / "o").iterdir()) == FILES
+    assert sorted(path.name for path in (tmp_path / "o").iterdir()) == sorted(["checkpoint.npz", *FILES])
 
 
 def test_ctrl_c_before_there_is_anything_to_keep_writes_nothing(
@@ -187,7 +188,7 @@ def refused(words, capsys, status=2):
         (["--weight-decay", "-1"], "weight decay -1.0: it must be 0 or positive"),
         (["--clip-norm", "0"], "clip norm 0.0: it must be positive"),
         (["--optimizer", "lion"], "unknown optimizer 'lion'; known: adam"),
-        (["--class-weights", "even"], "unknown class weights 'even'; known: balanced"),
+        (["--class-weights", "even"], "class weights 'even': 'even' is no NAME=WEIGHT; give balanced"),
         (["--out", "file"], "is a file, a folder is wanted"),
         (["--out", "file/below"], "is a file, a folder is wanted"),
     ],
@@ -209,7 +210,11 @@ def test_bad_usage_is_one_line_and_nothing_is_written(npz, tmp_path, monkeypatch
         (np.zeros((6, 9, 9, 1), np.uint8), [0, 0, 0, 1, 1, -1], "label -1 is out of range"),
         (np.full((6, 9, 9, 1), np.inf, np.float32), [0, 0, 0, 1, 1, 1], "NaN or infinity"),
         (np.zeros((6, 9, 9), np.float32), [0, 0, 0, 1, 1, 1], "not (n, height, width, channels)"),
-        (np.zeros((6, 5, 9, 1), np.uint8), [0, 0, 0, 1, 1, 1], "images of 5x9 pixels are too small for lenet"),
+        (
+            np.eye(6)[:, :5, None, None].repeat(9, 2).astype(np.uint8),
+            [0, 0, 0, 1, 1, 1],
+            "images of 5x9 pixels are too small for lenet",
+        ),
     ],
 )
 def test_bad_data_is_one_line_and_nothing_is_written(tmp_path, capsys, images, labels, said):

@@ -179,7 +179,7 @@ def test_what_train_left_goes_on_with_its_preprocessing_and_its_head(train, feat
         (["--from", "{file}", "--arch", "lenet"], "--arch lenet and --from {file} are two networks; give one"),
         (["--from", "{file}", "--init", "zeros"], "--init zeros has no meaning with --from"),
         (["--from", "{file}", "--weights", "w.h5"], "--weights goes with --from keras:NAME"),
-        (["--from", "{file}", "--image-size", "64"], "--image-size goes with --from keras:NAME"),
+        (["--from", "{file}", "--image-size", "64x64"], "--image-size goes with --from keras:NAME"),
         (["--from", "keras:MobileNetV2", "--input-range", "0,1"], "--input-range goes with --from FILE"),
         (["--from", "keras:VGG16"], "unknown Keras application 'VGG16'"),
         (["--from", "keras:MobileNetV2", "--weights", "none.h5"], "no weights at none.h5"),
@@ -224,7 +224,7 @@ def test_an_application_is_trained_exported_as_int8_and_tuned(train, tmp_path, c
         layer.momentum = 0.0
     application(pixels.astype(np.float32) / 127.5 - 1, training=True)
     application.save_weights(tmp_path / "w.weights.h5")
-    words = ("--from", "keras:MobileNetV2-0.35", "--image-size", "32", "--weights", tmp_path / "w.weights.h5")
+    words = ("--from", "keras:MobileNetV2-0.35", "--image-size", "32x32", "--weights", tmp_path / "w.weights.h5")
     document, _, out = train(*words, "--epochs", "20", data=data)
     assert document["test_accuracy"] > 0.7  # above chance, which is all that random features promise
     assert document["architecture"] == "keras:MobileNetV2-0.35"

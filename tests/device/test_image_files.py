@@ -115,9 +115,47 @@ def test_a_folder_without_images_or_with_one_class_is_refused(tmp_path, make, sa
 def test_images_of_mixed_sizes_are_refused_where_no_size_is_given(tmp_path):
     folder = make_folder(tmp_path)
     Image.fromarray(PIXELS[0][:5]).save(folder / "dog" / "z.png")
-    with pytest.raises(DataError, match="one size"):
+    with pytest.raises(DataError, match=r"2 sizes: .*0\.png is 12x10, .*z\.png is 5x10; .* --image-size 12x10"):
         read_data(folder, None)
     assert len(read_data(folder, (6, 5, 1))) == 7
+    assert read_data(folder, (6, 5)).images.shape == (7, 6, 5, 3)
+
+
+def test_a_photo_that_lies_counts_as_it_stands(tmp_path):
+    folder = make_folder(tmp_path)
+    for name, suffix in (("lying", "jpg"), ("lying", "png")):
+        image = Image.fromarray(np.ascontiguousarray(PIXELS[0].transpose(1, 0, 2)))
+        exif = image.getexif()
+        exif[0x0112] = 6
+        image.save(folder / "cat" / f"{name}.{suffix}", exif=exif)
+    assert read_data(folder, None).images.shape == (8, 12, 10, 3)
+
+
+def test_images_of_mixed_modes_become_rgb_and_it_is_told(tmp_path):
+    folder = make_folder(tmp_path)
+    image = Image.fromarray(PIXELS[0])
+    for mode in ("L", "P", "RGBA", "CMYK", "1"):
+        image.convert(mode).save(folder / "dog" / f"of-{mode}.{'jpg' if mode == 'CMYK' else 'png'}")
+    Image.fromarray(np.full((12, 10), 0x8000, np.uint16)).save(folder / "dog" / "wide.png")
+    told = []
+    data = read_data(folder, None, on_remark=told.append)
+    assert data.images.shape == (12, 12, 10, 3)
+    assert "6 RGB" in told[0]
+    assert all(f"1 {mode}" in told[0] for mode in ("L", "P", "RGBA", "CMYK", "1", "I;16"))
+    assert "1 images have transparency (of-RGBA.png)" in told[1]
+    gray = np.asarray(image.convert("L"))
+    of = {source.rsplit("/", 1)[1]: pixels for source, pixels in zip(data.sources, data.images, strict=True)}
+    np.testing.assert_array_equal(of["of-L.png"], np.repeat(gray[..., None], 3, axis=2))
+    assert np.all(of["wide.png"] == 0x80)
+
+
+def test_a_folder_of_gray_images_stays_gray_whatever_their_depth(tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(PIXELS[0][..., 0]).save(tmp_path / name / "8.png")
+        Image.fromarray(PIXELS[0][..., 0].astype(np.uint16) * 257).save(tmp_path / name / "16.png")
+    data = read_data(tmp_path, None)
+    np.testing.assert_array_equal(data.images, np.repeat(PIXELS[:1, :, :, :1], 4, axis=0))
 
 
 def test_a_class_that_the_model_does_not_know_is_refused_by_name(tmp_path):
@@ -162,7 +200,17 @@ def test_labels_may_be_names(tmp_path):
         ({"x": PIXELS, "y": np.arange(5) % 3}, "5 labels"),
         ({"x": PIXELS, "y": np.array([1, 2, 3, 1, 2, 3])}, "labels start at 1"),
         ({"x": PIXELS, "y": np.full(6, -1)}, "out of range"),
-        ({"x": PIXELS, "y": np.eye(6)}, "one-hot"),
+        ({"x": PIXELS, "y": np.eye(6)}, "label 3 is out of range"),
+        ({"x": PIXELS, "y": np.full((6, 3), 1 / 3)}, "not one-hot"),
+        ({"x": PIXELS, "y": np.zeros((6, 3))}, "not one-hot"),
+        ({"x": PIXELS, "y": np.zeros((6, 3, 1))}, r"shape \(6, 3, 1\), not \(n,\)"),
+        ({"x": PIXELS, "y": np.array([0, 1, np.nan, 1, 0, 1])}, "holds nan"),
+        ({"x": PIXELS, "y": np.array([0, 1, np.inf, 1, 0, 1])}, "holds inf"),
+        ({"x": PIXELS, "y": np.array([0, 1, 1e300, 1, 0, 1])}, r"holds 1e\+300"),
+        ({"x": PIXELS, "y": np.array([b"a", b"\xff"] * 3)}, "not UTF-8"),
+        ({"x": PIXELS.transpose(0, 3, 1, 2), "y": np.zeros(6, int)}, r"x\.transpose\(0, 2, 3, 1\)"),
+        ({"x": np.repeat(PIXELS[..., :1], 4, 3), "y": np.zeros(6, int)}, "drop the fourth channel"),
+        ({"x": np.full((6, 4), 1e300), "y": np.zeros(6, int)}, "infinity"),
         ({"x": PIXELS, "y": np.full(6, 0.5)}, "integers"),
         ({"x": np.full((6, 4), np.nan, np.float32), "y": np.zeros(6, int)}, "NaN"),
         ({"x": PIXELS.astype(np.int32), "y": np.zeros(6, int)}, "save pixels as uint8"),

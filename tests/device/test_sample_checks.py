@@ -17,7 +17,7 @@ from edge_cnn.device.finetuning.sample_checks import (
     without_copies,
 )
 from edge_cnn.device.finetuning.samples import label_indices
-from edge_cnn.device.image_files import check_known
+from edge_cnn.device.label_array import check_known
 from edge_cnn.device.training.linear_probe import PredictedGain
 
 NAMES = ("cat", "dog", "owl", "fox", "bee", "ant")

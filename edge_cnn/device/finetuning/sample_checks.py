@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_cnn.core.errors import DataError
+from edge_cnn.core.sample_digests import one_of_each
 from edge_cnn.device.finetuning.embedding_store import CodeTable, CodeView, digest_of
 from edge_cnn.device.training.linear_probe import PredictedGain
 from edge_cnn.device.training.standardization import block_rows
@@ -56,7 +57,7 @@ def without_copies(
     if contradicting:
         named = "; ".join(
             " and ".join(
-                f"{name_of(row)} ({class_names[int(labels[row])]})" for row in _one_of_each(rows, labels)[:MOST_NAMED]
+                f"{name_of(row)} ({class_names[int(labels[row])]})" for row in one_of_each(rows, labels)[:MOST_NAMED]
             )
             for rows in contradicting[:MOST_NAMED]
         )
@@ -172,11 +173,3 @@ def remark_on_guessing(
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'s' if number != 1 else ''}"
-
-
-def _one_of_each(rows: Sequence[int], labels: NDArray[np.int64]) -> list[int]:
-    """The first of `rows` with each label."""
-    first: dict[int, int] = {}
-    for row in rows:
-        first.setdefault(int(labels[row]), row)
-    return list(first.values())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.host.datasets.recipe import Recipe
+from edge_cnn.host.datasets.remark import Remark
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Dataset:
         test: for accuracies and golden samples only; the same class names.
         source: who made the data and how it got here.
         licence: of the data, as far as it is stated.
+        remarks: what was noticed of it so far.
     """
 
     name: str
@@ -26,6 +28,7 @@ class Dataset:
     test: LabelledImages
     source: str
     licence: str
+    remarks: tuple[Remark, ...] = ()
 
 
 @dataclass(frozen=True)

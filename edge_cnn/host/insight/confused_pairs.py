@@ -33,7 +33,7 @@ class ConfusedPair:
 
     def in_words(self) -> str:
         """For example: 4 and 9, 7 times (4 taken for 9: 5, 9 for 4: 2)."""
-        times = "once" if self.count == 1 else f"{self.count} times"
+        times = {1: "once", 2: "twice"}.get(self.count, f"{self.count} times")
         back = f", {self.second} for {self.first}: {self.back}" if self.back else ""
         return f"{self.first} and {self.second}, {times} ({self.first} taken for {self.second}: {self.forth}{back})"
 

@@ -24,6 +24,11 @@ def _heights(surface: LossSurface) -> Any:
     return heights, np.linspace(np.log10(bottom), max(np.log10(top), np.log10(bottom) + 1e-6), LEVELS + 1)
 
 
+def _plain(loss: float) -> str:
+    """Two digits, and never a power of ten above the point."""
+    return f"{loss:.2g}" if loss < 99.5 else f"{loss:,.0f}"
+
+
 def _colours() -> Any:
     """From the valley to the heights."""
     from matplotlib.colors import LinearSegmentedColormap
@@ -48,7 +53,7 @@ def surface_map(surface: LossSurface, unit: str) -> str:
         axes.grid(visible=False)
         axes.set_xlabel("first direction (lengths of the filters)")
         axes.set_ylabel("second direction")
-        bar = figure.colorbar(filled, ax=axes, shrink=0.75, format=lambda height, _: f"{10**height:.2g}")
+        bar = figure.colorbar(filled, ax=axes, shrink=0.75, format=lambda height, _: _plain(10**height))
         bar.set_label(f"loss ({unit})", color=SOFT)
         bar.outline.set_visible(False)
         return svg_text(figure, "Loss around the network, from above")
@@ -62,7 +67,7 @@ def surface_relief(surface: LossSurface, unit: str) -> str:
         x, y = np.meshgrid(surface.xs, surface.ys)
         axes.plot_surface(x, y, heights, cmap=_colours(), rcount=41, ccount=41, linewidth=0.15, edgecolor="white")
         ticks = np.linspace(levels[0], levels[-1], 4)
-        axes.set_zticks(ticks, [f"{10**tick:.2g}" for tick in ticks])
+        axes.set_zticks(ticks, [_plain(10**tick) for tick in ticks])
         axes.set_title(f"loss ({unit})", color=SOFT)
         axes.set_xticks([surface.xs[0], 0, surface.xs[-1]])
         axes.set_yticks([surface.ys[0], 0, surface.ys[-1]])

@@ -14,7 +14,7 @@ from edge_cnn.host.architectures.architecture import LOGITS
 from edge_cnn.host.tensorflow_import import import_tensorflow
 from edge_cnn.host.training.objectives import Objective, find_objective
 
-BATCH = 256
+BATCH = 512
 
 STATISTICS_SAMPLES = 1024
 """Batch norm statistics are those of one batch of so many samples at most, which bounds the memory."""

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from edge_cnn.core.errors import InputError
 from edge_cnn.host.architectures import find_architecture
 from edge_cnn.host.architectures.architecture import CLASSIFICATION
+from edge_cnn.host.training import normalization as normalizing
 from edge_cnn.host.training.augmentation import Augmentation
 from edge_cnn.host.training.class_weights import ClassWeights, check_class_weights
 from edge_cnn.host.training.initialization import RANDOM, find_initialization
 from edge_cnn.host.training.objectives import CROSS_ENTROPY, RECONSTRUCTION, SQUARED_ERROR, find_objective
 from edge_cnn.host.training.optimizers import find_optimizer
 from edge_cnn.host.training.origin import Origin
+from edge_cnn.host.training.precision import FLOAT32, check_precision
 from edge_cnn.host.training.schedules import find_schedule
+
+LARGEST_RATE = 3e38
+"""What float32 holds."""
+
+AUTO: Literal["auto"] = "auto"
+"""The learning rate is chosen by a range test before the training."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +33,8 @@ class TrainConfig:
     Attributes:
         architecture: a row of `ARCHITECTURES`.
         optimizer: a row of `OPTIMIZERS`.
-        learning_rate: peak of warm-up and schedule; None takes the optimizer's own default.
+        learning_rate: peak of warm-up and schedule; None takes the optimizer's own default, "auto" what a range test
+            chooses.
         epochs: at most so many.
         batch_size: samples a step; fewer where the data has fewer.
         patience: stop after so many epochs without a lower validation loss; None never stops early.
@@ -39,15 +48,18 @@ class TrainConfig:
         warm_up: share of the steps in which the learning rate rises from 0, in [0, 1).
         weight_decay: pulls weights to 0, see `make_optimizer`; None takes the optimizer's own default.
         clip_norm: longest gradient of all layers together; None leaves gradients as they are.
+        precision: a row of `POLICIES`, or "auto", which measures; the network that is left is float32 in any case.
         initialization: a row of `INITIALIZATIONS`.
         initial_seed: of the initial weights alone, 0..2**32-1; None takes those that `seed` gives.
         origin: the trained network that training starts from, which `architecture` is then named after; None starts
             from new weights.
+        normalization: "auto" puts a layer before the network where float inputs are of another scale than it is made
+            for; "none" never does.
     """
 
     architecture: str = "lenet"
     optimizer: str = "adam"
-    learning_rate: float | None = None
+    learning_rate: float | Literal["auto"] | None = None
     epochs: int = 30
     batch_size: int = 64
     patience: int | None = 10
@@ -60,9 +72,11 @@ class TrainConfig:
     warm_up: float = 0.05
     weight_decay: float | None = None
     clip_norm: float | None = None
+    precision: str = FLOAT32
     initialization: str = RANDOM
     initial_seed: int | None = None
     origin: Origin | None = None
+    normalization: str = normalizing.AUTO
 
     def __post_init__(self) -> None:
         # A trained network to start from gets a head that gives scores.
@@ -75,8 +89,12 @@ class TrainConfig:
             fitting = RECONSTRUCTION if gives_scores else f"{CROSS_ENTROPY} or {SQUARED_ERROR}"
             raise InputError(f"objective {self.objective}: {self.architecture} {kind}; give --objective {fitting}")
         find_schedule(self.schedule)
+        check_precision(self.precision)
         rate = self.learning_rate
-        if rate is not None and not 0 < rate < math.inf:
+        if isinstance(rate, str):
+            if rate != AUTO:
+                raise InputError(f"learning rate {rate!r}: it must be a number or {AUTO}; try 0.001")
+        elif rate is not None and not 0 < rate <= LARGEST_RATE:
             raise InputError(f"learning rate {rate}: it must be positive and finite; try 0.001")
         for name, value in (("epochs", self.epochs), ("batch size", self.batch_size)):
             if value < 1:
@@ -84,6 +102,9 @@ class TrainConfig:
         if self.patience is not None and self.patience < 1:
             raise InputError(f"patience {self.patience}: it must be at least 1")
         check_class_weights(self.class_weights)
+        known = normalizing.AUTO, normalizing.NONE
+        if self.normalization not in known:
+            raise InputError(f"unknown normalization {self.normalization!r}; known: {', '.join(known)}")
         if not 0 < self.validation_share < 1:
             raise InputError(f"validation share {self.validation_share}: it must lie between 0 and 1; try 0.1")
         for seed in (self.seed, self.initial_seed):
@@ -98,7 +119,10 @@ class TrainConfig:
 
     @property
     def peak_rate(self) -> float:
+        """Raises: ValueError: "auto", which the range test at the start of `train` replaces by what it chose."""
+        if isinstance(self.learning_rate, str):
+            raise ValueError("no learning rate was chosen yet; the config of a TrainResult has it")  # noqa: TRY004  # a state, not a type
         return find_optimizer(self.optimizer).learning_rate if self.learning_rate is None else self.learning_rate
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {"learning_rate": self.peak_rate}
+        return asdict(self) | {"learning_rate": self.learning_rate if self.learning_rate == AUTO else self.peak_rate}

@@ -15,12 +15,15 @@ from edge_cnn.core.atomic_file import replacing
 from edge_cnn.core.errors import InputError
 from edge_cnn.host.architectures.architecture import RECONSTRUCTION
 from edge_cnn.host.datasets import Dataset
+from edge_cnn.host.decision_surface.film import Frame
+from edge_cnn.host.diagnosis import diagnose, trajectory_of
 from edge_cnn.host.evaluation import Evaluation
 from edge_cnn.host.reconstruction import Reconstruction
 from edge_cnn.host.restarts.restarts import Restarts
 from edge_cnn.host.restarts.symmetry import Symmetry
 from edge_cnn.host.tensorflow_import import import_tensorflow
 from edge_cnn.host.training.records import TrainResult
+from edge_cnn.host.training_report.data_remarks import remarks_about
 from edge_cnn.host.training_report.page import training_report
 from edge_cnn.host.training_report.rebuilt import reconstruction_report
 from edge_cnn.host.training_report.section import Story
@@ -39,7 +42,6 @@ def training_record(
 
     `evaluation` is None where there are no right and wrong answers.
     """
-    tf, keras = import_tensorflow()
     return {
         "labels": list(result.labels),
         "preprocessing": result.preprocessing.to_json(),
@@ -50,20 +52,29 @@ def training_record(
             "fingerprint": dataset.train.fingerprint(),
             "source": dataset.source,
             "licence": dataset.licence,
+            "remarks": [remark.to_json() for remark in dataset.remarks],
         },
         "seed": result.config.seed,
         "config": result.config.to_json(),
+        "diagnosis": [finding.to_json() for finding in diagnose(trajectory_of(result, dataset.train))],
+        "range_test": result.range_test.to_json() if result.range_test else None,
         "best_epoch": result.best_epoch,
         "interrupted": result.interrupted,
         "test_accuracy": None if evaluation is None else evaluation.accuracy,
         **_starts(restarts, symmetry),
-        "versions": {
-            "edge_cnn": __version__,
-            "python": platform.python_version(),
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-            "numpy": np.__version__,
-        },
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of what computes, by name."""
+    tf, keras = import_tensorflow()
+    return {
+        "edge_cnn": __version__,
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
     }
 
 
@@ -74,6 +85,7 @@ def write_training(
     evaluation: Evaluation,
     restarts: Restarts | None = None,
     symmetry: Symmetry | None = None,
+    frames: tuple[Frame, ...] = (),
 ) -> None:
     """Write all four files into `folder`, which is made if need be; they appear when all are whole.
 
@@ -84,13 +96,16 @@ def write_training(
         evaluation: of the test part.
         restarts: those that the result is the best of, if any.
         symmetry: what became of a start that was not random, if it was none.
+        frames: of the decision surface on the way, for the report.
 
     Raises:
         InputError: the folder cannot be made or written to.
         UnavailableError: matplotlib or Jinja2 is not installed.
     """
     record = training_record(result, dataset, evaluation, restarts, symmetry)
-    _write(folder, result, record, training_report(Story(result, evaluation, dataset, record, restarts, symmetry)))
+    _write(
+        folder, result, record, training_report(Story(result, evaluation, dataset, record, restarts, symmetry, frames))
+    )
 
 
 def write_reconstruction(
@@ -108,7 +123,7 @@ def write_reconstruction(
     """
     record = training_record(result, dataset, None, restarts, symmetry)
     record |= {"task": RECONSTRUCTION, "test_loss": rebuilt.loss}
-    _write(folder, result, record, reconstruction_report(result, rebuilt, record))
+    _write(folder, result, record, reconstruction_report(result, rebuilt, record, remarks_about(dataset)))
 
 
 def _write(folder: Path, result: TrainResult, record: dict[str, Any], report: str) -> None:
@@ -121,7 +136,8 @@ def _write(folder: Path, result: TrainResult, record: dict[str, Any], report: st
         model, *texts = (stack.enter_context(replacing(folder / n)) for n in (MODEL, HISTORY, REPORT, TRAINING))
         result.model.save(model)
         for path, text in zip(texts, (_json(history), report, _json(record)), strict=True):
-            path.write_text(text, encoding="utf-8")
+            # Names of files may hold bytes that are no characters.
+            path.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _starts(restarts: Restarts | None, symmetry: Symmetry | None) -> dict[str, Any]:

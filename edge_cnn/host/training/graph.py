@@ -6,6 +6,7 @@ augmentation and loop are part of one graph, so that small networks do not wait 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_cnn.core.errors import InputError
 from edge_cnn.host.architectures.architecture import LOGITS
 from edge_cnn.host.tensorflow_import import import_tensorflow
 from edge_cnn.host.training.augmentation import Augmentation, augment
 from edge_cnn.host.training.objectives import Objective
+from edge_cnn.host.training.precision import FLOAT32, is_scaling, with_precision
 from edge_cnn.host.training.units import leaf_layers
 
 EVALUATION_BATCH = 256
@@ -37,6 +40,19 @@ class Steps:
     seeds: NDArray[np.int32]
     rates: NDArray[np.float32]
     keeps: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class LastStep:
+    """The last step that was taken, or that could not be.
+
+    Attributes:
+        loss: of its batch.
+        gradient_norm: of all layers together, before any clipping.
+    """
+
+    loss: float
+    gradient_norm: float
 
 
 @dataclass(frozen=True)
@@ -70,6 +86,7 @@ class TrainingGraph:
         labels: NDArray[np.int64],
         class_weights: NDArray[np.float32],
         augmentation: Augmentation | None,
+        precision: str = FLOAT32,
     ) -> None:
         """Make the graphs.
 
@@ -81,16 +98,18 @@ class TrainingGraph:
             labels: int64 (n,).
             class_weights: float32 (classes,).
             augmentation: None leaves the images as they are.
+            precision: a row of `PRECISIONS`; where it is not float32, `self.model` is a copy that computes in it, and
+                `optimizer` scales the loss where its floats need that.
         """
         self._tf, self._keras = import_tensorflow()
-        self.model = model
+        self.model = with_precision(model, precision)
         self.mean = self._keras.models.clone_model(model)
         self.mean.set_weights(model.get_weights())
         self._objective, self._optimizer, self._augmentation = objective, optimizer, augmentation
         self._output, self._mean_output = (self._before_softmax(network) for network in (self.model, self.mean))
         self._trained = self._output.trainable_variables
         # A frozen weight is its own mean, without the rounding.
-        frozen = {id(w) for layer in leaf_layers(model) if not layer.trainable for w in layer.weights}
+        frozen = {id(w) for layer in leaf_layers(self.model) if not layer.trainable for w in layer.weights}
         pairs = zip(self.mean.weights, self.model.weights, strict=True)
         self._averaged = [(mean, variable) for mean, variable in pairs if id(variable) not in frozen]
         optimizer.build(self._trained)
@@ -99,6 +118,10 @@ class TrainingGraph:
         self.layers = list(dict.fromkeys(_layer_of(variable) for variable in self._trained))
         # Loss, right answers, samples, steps; then the squared length of each layer's gradient.
         self._sums = tf.Variable(tf.zeros(4 + len(self.layers), tf.float64), trainable=False, name="sums")
+        # Loss and squared length of the gradient, of the step before and of the one that ended the last call.
+        self._before, self._after = (
+            tf.Variable(tf.zeros(2), trainable=False, name=name) for name in ("before", "after")
+        )
         self._run: Callable[..., Any] = tf.function(
             self._steps,
             autograph=False,
@@ -118,14 +141,25 @@ class TrainingGraph:
     @property
     def variables(self) -> list[Any]:
         """All that changes while it trains, in a fixed order."""
-        return [*self.model.variables, *self._optimizer.variables, *self.mean.variables, self._sums]
+        own = (self._sums, self._before, self._after)
+        return [*self.model.variables, *self._optimizer.variables, *self.mean.variables, *own]
 
     def get_state(self) -> list[NDArray[Any]]:
         """The values of `variables`."""
         return [np.array(self._keras.ops.convert_to_numpy(variable)) for variable in self.variables]
 
     def set_state(self, values: list[NDArray[Any]]) -> None:
-        """Give `variables` the values that `get_state` gave."""
+        """Give `variables` the values that `get_state` gave.
+
+        Raises:
+            InputError: they are of another network or optimizer.
+        """
+        wanted, got = ([tuple(v.shape) for v in part] for part in (self.variables, values))
+        if wanted != got:
+            raise InputError(
+                f"the state has {len(got)} variables of other shapes than the {len(wanted)} of this training: it is of "
+                "another network or optimizer; start without it"
+            )
         for variable, value in zip(self.variables, values, strict=True):
             variable.assign(value)
 
@@ -133,9 +167,25 @@ class TrainingGraph:
         """Forget the sums of the last epoch."""
         self._sums.assign(self._tf.zeros_like(self._sums))
 
-    def run(self, steps: Steps) -> None:
-        """Take steps."""
-        self._run(steps.order, steps.seeds, steps.rates, steps.keeps)
+    def run(self, steps: Steps) -> int:
+        """Take steps, up to the first whose loss or gradient is not finite.
+
+        Returns:
+            how many were taken; where it is not all of them, the weights are those before the one that was not.
+        """
+        return int(self._run(steps.order, steps.seeds, steps.rates, steps.keeps))
+
+    def last_steps(self) -> tuple[LastStep, LastStep]:
+        """The last step but one, and the last one, which may have been the one that was not taken."""
+        before, after = (v.numpy().astype(float).tolist() for v in (self._before, self._after))
+        return LastStep(before[0], math.sqrt(before[1])), LastStep(after[0], math.sqrt(after[1]))
+
+    def batch(self, rows: NDArray[np.int32], seed: NDArray[np.int32]) -> tuple[Any, Any]:
+        """Inputs, changed by augmentation, and labels of a step, as tensors."""
+        images = self._tf.gather(self._inputs, rows)
+        if self._augmentation is not None:
+            images = augment(images, seed, self._augmentation)
+        return images, self._tf.gather(self._labels, rows)
 
     def totals(self) -> Totals:
         """What the epoch's steps so far came to."""
@@ -158,36 +208,57 @@ class TrainingGraph:
             return network
         return self._keras.Model(network.inputs, network.get_layer(LOGITS).output)
 
-    def _steps(self, order: Any, seeds: Any, rates: Any, keeps: Any) -> None:
+    def _steps(self, order: Any, seeds: Any, rates: Any, keeps: Any) -> Any:
         tf = self._tf
 
-        def body(step: Any) -> Any:
-            self._step(tf.gather(order, step), tf.gather(seeds, step), tf.gather(rates, step), tf.gather(keeps, step))
-            return step + 1
+        def body(step: Any, going: Any) -> Any:
+            del going
+            taken = self._step(*(tf.gather(values, step) for values in (order, seeds, rates, keeps)))
+            return step + tf.cast(taken, tf.int32), taken
 
         count = tf.shape(order)[0]
-        tf.while_loop(lambda step: step < count, body, [tf.constant(0)])
+        start = [tf.constant(0), tf.constant(True)]
+        return tf.while_loop(lambda step, going: going & (step < count), body, start)[0]
 
-    def _step(self, rows: Any, seed: Any, rate: Any, keep: Any) -> None:
+    def _step(self, rows: Any, seed: Any, rate: Any, keep: Any) -> Any:
+        """Whether loss and gradient are finite; else nothing is changed."""
         tf = self._tf
-        images, labels = tf.gather(self._inputs, rows), tf.gather(self._labels, rows)
-        if self._augmentation is not None:
-            images = augment(images, seed, self._augmentation)
+        images, labels = self.batch(rows, seed)
         with tf.GradientTape() as tape:
             output = self._output(images, training=True)
             losses = self._objective.losses(tf, output, labels, images) * tf.gather(self._weights, labels)
             loss = tf.reduce_mean(losses) + tf.add_n([tf.constant(0.0), *self._output.losses])
-        gradients = tape.gradient(loss, self._trained)
+            scaled = self._optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled, self._trained)
+        squares = self._squares(gradients)
+        length = tf.add_n(list(squares.values()))
+        self._before.assign(self._after)
+        self._after.assign(tf.stack([loss, length]))
+        taken = tf.math.is_finite(loss + length)
+        right = self._right_answers(output, labels)
+        counted = [loss, right, tf.cast(tf.shape(rows)[0], tf.float32), tf.constant(1.0), *squares.values()]
+        tf.cond(taken, lambda: self._update(gradients, rate, keep, tf.stack(counted)), lambda: None)
+        return taken
+
+    def _squares(self, gradients: list[Any]) -> dict[str, Any]:
+        """Squared length of the gradient of each layer."""
+        tf = self._tf
+        squares = dict.fromkeys(self.layers, tf.constant(0.0))
+        for gradient, variable in zip(gradients, self._trained, strict=True):
+            squares[_layer_of(variable)] += tf.reduce_sum(gradient * gradient)
+        if not is_scaling(self._optimizer):
+            return squares
+        # Where they are not finite the optimizer makes its scale smaller, and takes no step: no sign of anything else.
+        scale = tf.convert_to_tensor(self._optimizer.dynamic_scale)
+        known = {layer: square / scale / scale for layer, square in squares.items()}
+        return {layer: tf.where(tf.math.is_finite(square), square, 0.0) for layer, square in known.items()}
+
+    def _update(self, gradients: list[Any], rate: Any, keep: Any, counted: Any) -> None:
         self._optimizer.learning_rate.assign(rate)
         self._optimizer.apply(gradients, self._trained)
         for mean, variable in self._averaged:
             mean.assign(keep * mean + (1 - keep) * variable)
-        squares = dict.fromkeys(self.layers, tf.constant(0.0))
-        for gradient, variable in zip(gradients, self._trained, strict=True):
-            squares[_layer_of(variable)] += tf.reduce_sum(gradient * gradient)
-        right = self._right_answers(output, labels)
-        counted = [loss, right, tf.cast(tf.shape(rows)[0], tf.float32), tf.constant(1.0), *squares.values()]
-        self._sums.assign_add(tf.cast(tf.stack(counted), tf.float64))
+        self._sums.assign_add(self._tf.cast(counted, self._tf.float64))
 
     def _measured(self, inputs: Any, labels: Any) -> Any:
         """Sum of the losses, and number of right answers: (2,)."""

@@ -14,9 +14,27 @@ from edge_cnn.core.preprocessing import Preprocessing, input_range, normalize
 _RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
 
 
+_NARROW = 32
+"""Pixels that never reach more are levels or masks rather than photos."""
+
+
+def narrow_top(samples: LabelledImages) -> int | None:
+    """The largest pixel of uint8 images that use a small part of 0..255 only; None for others."""
+    if not samples.is_pixels or not samples.images.size:
+        return None
+    top = int(samples.images.max())
+    return top if 0 < top <= _NARROW else None
+
+
 def default_preprocessing(samples: LabelledImages) -> Preprocessing:
-    """Pixels 0..255 -> 0..1; for model inputs in floats, the first usual range that holds them all, else 0..255."""
+    """Pixels 0..255 -> 0..1; for model inputs in floats, the first usual range that holds them all, else 0..255.
+
+    Of pixels that use a small part of 0..255 only, this part -> 0..1.
+    """
     height, width, channels = samples.images.shape[1:]
+    top = narrow_top(samples)
+    if top is not None:
+        return Preprocessing(height, width, channels, (0.0,), (float(top),))
     low, high = (0.0, 1.0) if samples.is_pixels else (float(samples.images.min()), float(samples.images.max()))
     ends = next((ends for ends in _RANGES if ends[0] <= low and high <= ends[1]), _RANGES[-1])
     return input_range(*ends, (height, width, channels))

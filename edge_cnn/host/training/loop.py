@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edge_cnn.host.training.batches import EpochBatches, epoch_batches
 from edge_cnn.host.training.config import TrainConfig
+from edge_cnn.host.training.divergence import Divergence, find_divergence
 from edge_cnn.host.training.graph import Steps, Totals, TrainingGraph
 from edge_cnn.host.training.records import BestEpoch, EpochRecord, StepProgress, TrainingState
 from edge_cnn.host.training.schedules import Course, learning_rates, warm_up_steps
@@ -85,7 +86,7 @@ class TrainingLoop:
         self._batch = min(config.batch_size, samples)
         steps = samples // self._batch
         self._course = Course(config.epochs, steps, warm_up_steps(config.warm_up, config.epochs, steps))
-        self.diverged = False
+        self.divergence: Divergence | None = None
 
     def start(self, fitted: Samples) -> None:
         """Take down the untrained network, on the training part and on the validation part."""
@@ -106,12 +107,11 @@ class TrainingLoop:
         """Train until the last epoch, the end of patience, or a loss that is not finite."""
         while self._epoch <= self._config.epochs and not self._out_of_patience():
             if not self._run_epoch():
-                self.diverged = True
                 return
             self._hooks.on_pause(self._state)
 
     def _run_epoch(self) -> bool:
-        """Whether its loss is finite."""
+        """Whether its loss is finite; else `divergence` says why not."""
         epoch, begun = self._epoch, time.monotonic() - self._spent
         batches = epoch_batches(self._samples, self._batch, self._config.seed, epoch)
         rates = learning_rates(self._config.schedule, self._peak, self._course, epoch, self.history)
@@ -119,11 +119,19 @@ class TrainingLoop:
         while self._step < len(batches):
             called = time.monotonic()
             part = slice(self._step, min(self._step + call, len(batches)))
-            self._graph.run(self._steps(batches, rates, part))
-            self._step = part.stop
-            totals = self._graph.totals()
-            if not math.isfinite(totals.loss):
+            taken = self._graph.run(self._steps(batches, rates, part))
+            self._step = part.start + taken
+            if self._step < part.stop:
+                self.divergence = find_divergence(
+                    self._graph,
+                    batches.order[self._step],
+                    batches.seeds[self._step],
+                    place=(epoch, self._step + 1, len(batches)),
+                    rate=float(rates[max(self._step - 1, 0)]),
+                    peak=self._peak,
+                )
                 return False
+            totals = self._graph.totals()
             now = time.monotonic()
             # At most twice as many as before: the first call also traced the graph.
             call = max(1, min(2 * call, int(call * SECONDS_A_CALL / max(now - called, 1e-6))))
@@ -136,6 +144,8 @@ class TrainingLoop:
     def _end_epoch(self, totals: Totals, rate: float, begun: float) -> bool:
         record = self._measured(self._epoch, totals, rate, begun)
         if not math.isfinite(record.val_loss):
+            place, cause = (self._epoch, self._step, self._step), "the validation loss was not finite"
+            self.divergence = Divergence(*place, rate, cause, (), f"give a smaller --learning-rate than {self._peak:g}")
             return False
         if record.val_loss < self.best.val_loss:
             # One assignment, so that an interrupt finds the old best or the new one, whole.

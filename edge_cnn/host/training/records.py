@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.host.training.config import TrainConfig
+from edge_cnn.host.training.rate_choice import RangeTest
+
+if TYPE_CHECKING:
+    from edge_cnn.host.training.divergence import Divergence
 
 
 @dataclass(frozen=True)
@@ -116,8 +120,10 @@ class TrainResult:
         best_epoch: the one with the lowest validation loss, whose weights the model has.
         interrupted: whether Ctrl-C ended the training.
         diverged: whether a loss that is not finite ended it.
-        config: what was asked for.
+        config: what was asked for, with the learning rate that was chosen where that was asked for.
         fit_rows, validation_rows: rows of the samples that updates saw, and that validation did: int64.
+        divergence: why the loss was not finite, where that ended it.
+        range_test: by which the learning rate was chosen; None where it was given.
     """
 
     model: Any
@@ -130,3 +136,5 @@ class TrainResult:
     config: TrainConfig
     fit_rows: NDArray[np.int64]
     validation_rows: NDArray[np.int64]
+    divergence: Divergence | None = None
+    range_test: RangeTest | None = None

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from edge_cnn.host.training.records import EpochRecord
 
 LAST_RATE = 0.01
-"""Where the cosine ends, as a share of the peak."""
+"""Where the cosine ends, and below what a plateau does not lower it: as a share of the peak."""
+
+STEP_FACTOR, STEP_PLACES = 0.1, (0.5, 0.75)
+"""`step` multiplies the rate by this when these shares of the steps are done (He et al. 2016 on CIFAR-10)."""
+
+PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.3, 4
+"""`plateau` multiplies the rate by this after so many epochs without a lower validation loss."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,31 @@ def _constant(course: Course, epoch: int, history: Sequence[EpochRecord]) -> NDA
     return np.ones(course.steps)
 
 
-SCHEDULES: dict[str, ShareOfPeak] = {"cosine": _cosine, "constant": _constant}
+def _step(course: Course, epoch: int, history: Sequence[EpochRecord]) -> NDArray[np.float64]:
+    """Down by a factor at fixed places."""
+    del history
+    step = (epoch - 1) * course.steps + np.arange(course.steps)
+    places = np.array(STEP_PLACES) * course.epochs * course.steps
+    return STEP_FACTOR ** (step[:, None] >= places).sum(axis=1, dtype=np.float64)
+
+
+def _plateau(course: Course, epoch: int, history: Sequence[EpochRecord]) -> NDArray[np.float64]:
+    """Down by a factor each time that the validation loss has not fallen for a while, counted anew after each.
+
+    Read from the history alone, so that a training that goes on in the middle has the same rates.
+    """
+    share, lowest, waited = 1.0, math.inf, 0
+    for record in history[1:epoch]:
+        if record.val_loss < lowest:
+            lowest, waited = record.val_loss, 0
+            continue
+        waited += 1
+        if waited >= PLATEAU_PATIENCE:
+            share, waited = max(share * PLATEAU_FACTOR, LAST_RATE), 0
+    return np.full(course.steps, share)
+
+
+SCHEDULES: dict[str, ShareOfPeak] = {"cosine": _cosine, "constant": _constant, "step": _step, "plateau": _plateau}
 
 
 def find_schedule(name: str) -> ShareOfPeak:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,18 @@ from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.host.architectures import build_model
 from edge_cnn.host.tensorflow_import import import_tensorflow
 from edge_cnn.host.training.class_weights import weights_of_classes
-from edge_cnn.host.training.config import TrainConfig
+from edge_cnn.host.training.config import AUTO, TrainConfig
 from edge_cnn.host.training.graph import TrainingGraph
 from edge_cnn.host.training.initialization import initialize
 from edge_cnn.host.training.inputs import default_preprocessing, model_inputs
 from edge_cnn.host.training.loop import Hooks, TrainingLoop, View
+from edge_cnn.host.training.normalization import find_normalization, puts_normalization, with_normalization
 from edge_cnn.host.training.objectives import find_objective
 from edge_cnn.host.training.optimizers import make_optimizer
+from edge_cnn.host.training.precision import with_loss_scale
+from edge_cnn.host.training.precision_trial import settle_precision
+from edge_cnn.host.training.range_test import range_test
+from edge_cnn.host.training.rate_choice import RangeTest
 from edge_cnn.host.training.records import EpochRecord, StepProgress, TrainingState, TrainResult
 
 _PREDICT_BATCH = 256
@@ -38,6 +44,7 @@ def train(
     on_step: Callable[[StepProgress], None] | None = None,
     on_view: Callable[[View], None] | None = None,
     on_pause: Callable[[Callable[[], TrainingState]], None] | None = None,
+    on_range_test: Callable[[RangeTest], None] | None = None,
 ) -> TrainResult:
     """Train a network. Sets the global random state of Python, NumPy and TensorFlow.
 
@@ -52,6 +59,7 @@ def train(
         on_step: told now and then where the training is.
         on_view: as `on_epoch`, and may look at the networks.
         on_pause: called between steps with a function that gives the state to go on from.
+        on_range_test: told of the learning rate that was chosen, where the configuration asks for one.
 
     Raises:
         DataError: samples that cannot be trained on.
@@ -64,6 +72,7 @@ def train(
     fit_rows, validation_rows = stratified_split(samples.labels, config.validation_share, rng)
     if len(validation_rows) == 0:
         raise DataError("no class has two samples, so none can be held out for validation; give more samples")
+    config, _ = settle_precision(config, samples, preprocessing, initial)
     tf, keras = import_tensorflow()
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(config.seed)
@@ -73,14 +82,24 @@ def train(
     fitted = inputs[fit_rows], labels[fit_rows]
     weights = weights_of_classes(config.class_weights, samples.class_names, fitted[1])
     model = _new_model(config, preprocessing.image_shape, classes) if initial is None else initial
+    if initial is None and puts_normalization(config) and not samples.is_pixels:
+        needed = find_normalization(inputs)
+        model = model if needed is None else with_normalization(model, needed)
     graph = TrainingGraph(
         model,
         find_objective(config.objective),
-        make_optimizer(config.optimizer, config.weight_decay, config.clip_norm),
+        with_loss_scale(make_optimizer(config.optimizer, config.weight_decay, config.clip_norm), config.precision),
         *fitted,
         weights,
         config.augmentation,
+        config.precision,
     )
+    tested = None
+    if config.learning_rate == AUTO:
+        tested = range_test(graph, config, len(fit_rows))
+        config = replace(config, learning_rate=tested.learning_rate)
+        if on_range_test is not None:
+            on_range_test(tested)
 
     def tell(view: View) -> None:
         if on_view is not None:
@@ -106,11 +125,8 @@ def train(
         loop.run()
     except KeyboardInterrupt:
         interrupted = True
-    if loop.diverged and loop.best.epoch == 0:
-        raise CheckFailedError(
-            f"training diverged in epoch {len(loop.history)}: the loss is not finite; "
-            f"give a smaller --learning-rate than {config.peak_rate:g}"
-        )
+    if loop.divergence is not None and loop.best.epoch == 0:
+        raise CheckFailedError(f"training diverged {loop.divergence.told()}; {loop.divergence.advice}")
     model.set_weights(loop.best.weights)
     return TrainResult(
         model,
@@ -119,10 +135,12 @@ def train(
         loop.history,
         loop.best.epoch,
         interrupted,
-        loop.diverged,
+        loop.divergence is not None,
         config,
         fit_rows,
         validation_rows,
+        loop.divergence,
+        tested,
     )
 
 

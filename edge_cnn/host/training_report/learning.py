@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edge_cnn.host.charts import training_curve
+from edge_cnn.host.training.objectives import find_objective
 from edge_cnn.host.training_report.section import Section, Story
 
 
@@ -10,7 +11,7 @@ def learning(story: Story) -> Section:
     """Loss and error by epoch, of training and of validation."""
     return Section(
         "Learning",
-        training_curve(story.result.history),
+        training_curve(story.result.history, find_objective(story.result.config.objective).unit),
         "Epoch 0 is the untrained network. Training is measured while the images are changed at random and with "
         "dropout, so it may look worse than validation, which is measured on samples that no update saw.",
     )

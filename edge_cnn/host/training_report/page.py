@@ -11,10 +11,14 @@ from edge_cnn.host.page_template import render
 from edge_cnn.host.training import TrainResult
 from edge_cnn.host.training_report.confidence import confidence
 from edge_cnn.host.training_report.costs import costs
+from edge_cnn.host.training_report.data_remarks import data_remarks
+from edge_cnn.host.training_report.decision_surface import film, neurons, surface
+from edge_cnn.host.training_report.findings import findings
 from edge_cnn.host.training_report.gradients import gradients
 from edge_cnn.host.training_report.hardest_images import hardest_images
 from edge_cnn.host.training_report.learning import learning
 from edge_cnn.host.training_report.mistakes import confusion
+from edge_cnn.host.training_report.range_curve import range_curve
 from edge_cnn.host.training_report.restarts import between_minima, restarts
 from edge_cnn.host.training_report.section import Section, Story
 from edge_cnn.host.training_report.sight import filters, maps
@@ -24,7 +28,12 @@ from edge_cnn.host.training_report.symmetry import symmetry
 TEMPLATE = "training_report.html"
 
 SECTIONS: tuple[Callable[[Story], Section | None], ...] = (
+    surface,
     learning,
+    findings,
+    range_curve,
+    film,
+    neurons,
     symmetry,
     restarts,
     between_minima,
@@ -36,6 +45,7 @@ SECTIONS: tuple[Callable[[Story], Section | None], ...] = (
     gradients,
     surroundings,
     costs,
+    data_remarks,
 )
 """In the order of the page; one that has nothing to say of a training gives None."""
 
@@ -59,6 +69,7 @@ def training_report(story: Story) -> str:
             {"value": f"{wrong} of {len(evaluation.labels)}", "label": "wrong on the test part"},
             {"value": _percent(best.val_accuracy), "label": "right on the validation part"},
             {"value": f"{result.model.count_params():,}", "label": "parameters"},
+            *([] if best.test_loss is None else [{"value": f"{best.test_loss:.4f}", "label": "loss on the test part"}]),
         ],
         sections=[section for make in SECTIONS if (section := make(story)) is not None],
         facts=[{"name": name, "value": value} for name, value in facts(record).items()],

@@ -22,14 +22,16 @@ PAIRS = 12
 MOST_CLASSES = 30
 
 
-def reconstruction_report(result: TrainResult, rebuilt: Reconstruction, record: dict[str, Any]) -> str:
-    """The page as text.
+def reconstruction_report(
+    result: TrainResult, rebuilt: Reconstruction, record: dict[str, Any], remarks: Section | None
+) -> str:
+    """The page as text, with what was said of the data near its end.
 
     Raises:
         UnavailableError: matplotlib or Jinja2 is not installed.
     """
     best = result.history[result.best_epoch]
-    sections = (_learning(result.history), _by_class(rebuilt), costs_of_model(result.model), _pairs(rebuilt))
+    sections = (_learning(result.history), _by_class(rebuilt), costs_of_model(result.model), _pairs(rebuilt), remarks)
     return render(
         "edge_cnn.host",
         TEMPLATE,

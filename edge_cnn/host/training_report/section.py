@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_cnn.host.datasets import Dataset
+from edge_cnn.host.decision_surface.film import Frame
 from edge_cnn.host.evaluation import Evaluation
 from edge_cnn.host.restarts.restarts import Restarts
 from edge_cnn.host.restarts.symmetry import Symmetry
@@ -23,6 +24,7 @@ class Story:
         record: the content of `training.json`.
         restarts: the trainings that this one is the best of, or itself alone; None where nobody asked.
         symmetry: what became of a start that was not random; None where it was.
+        frames: the decision surface on the way, where the data lies on a plane and somebody looked.
     """
 
     result: TrainResult
@@ -31,6 +33,7 @@ class Story:
     record: dict[str, Any]
     restarts: Restarts | None = None
     symmetry: Symmetry | None = None
+    frames: tuple[Frame, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from converters.calibration.image_noise import LEAST_CORRELATION, neighbour_correlation, noise_statistic
+from edge_cnn.host.image_noise import LEAST_CORRELATION, neighbour_correlation, noise_statistic
 from tests.converters.calibration.real_images import blots, cifar, digits, photographs, shuffled, spectrograms
 
 REAL = {

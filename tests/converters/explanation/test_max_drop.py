@@ -84,8 +84,8 @@ def test_a_target_of_integers_alone_gets_no_float_layers(source, data):
 
 
 def test_samples_that_choose_neither_calibrate_nor_test(source, data, monkeypatch):
-    from converters.calibration.sample_audit import content_hashes
     from converters.explanation import max_drop
+    from edge_cnn.core.sample_digests import content_hashes
 
     seen: dict[str, set[bytes]] = {}
     kept = max_drop.held_out_of

@@ -51,3 +51,9 @@ def test_a_line_without_answers_has_one_chart():
     told = words(line_chart(line, "squared"))
     assert "loss (squared); barrier 0" in told
     assert "error" not in told
+
+
+def test_large_losses_are_written_without_powers_of_ten():
+    told = words(surface_relief(LossSurface(STEPS, STEPS, 0.1 + 3000 * BOWL.losses, 100), "nats"))
+    assert "e+" not in told
+    assert "6,030" in told

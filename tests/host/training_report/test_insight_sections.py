@@ -85,7 +85,7 @@ def test_the_pairs_that_were_mixed_up_are_named(digits_story):
     most = off_diagonal.max()
     text = mistakes.confusion(digits_story).text
     assert "Most often mixed up: " in text
-    assert (f"{most} times" if most > 1 else "once") in text.split(";")[0]
+    assert {1: "once", 2: "twice"}.get(most, f"{most} times") in text.split(";")[0]
 
 
 def test_confidence_is_judged_on_the_test_part(digits_story):

@@ -1,0 +1,33 @@
+"""What went wrong with the training, or that nothing did."""
+
+from __future__ import annotations
+
+from html import escape
+
+from edge_cnn.host.charts import LINE, SECOND
+from edge_cnn.host.diagnosis import Finding, diagnose, trajectory_of
+from edge_cnn.host.training_report.section import Section, Story
+
+
+def findings(story: Story) -> Section:
+    """Each finding with its evidence and the next thing to try."""
+    found = diagnose(trajectory_of(story.result, story.dataset.train))
+    if not found:
+        return Section(
+            "Nothing to worry about",
+            "",
+            "The loss neither grew nor jumped, it did not crawl or stop before its time, and the validation loss "
+            "followed the training loss.",
+        )
+    return Section(
+        "What to change", "".join(map(_card, found)), "Read from the loss of each epoch, and from its gradients."
+    )
+
+
+def _card(finding: Finding) -> str:
+    evidence = finding.evidence[:1].upper() + finding.evidence[1:]
+    return (
+        f'<div style="border:1px solid {LINE};border-left:4px solid {SECOND};border-radius:4px;padding:.6rem .8rem;'
+        f'margin:0 0 .6rem"><b>{escape(finding.name.capitalize())}</b><br>{escape(evidence)}.'
+        f"<br>Try {escape(finding.advice)}.</div>"
+    )
