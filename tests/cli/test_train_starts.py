@@ -208,10 +208,10 @@ def test_text_that_is_called_keras_is_no_network(refused, tmp_path):
 def test_an_application_is_trained_exported_as_int8_and_tuned(train, tmp_path, capsys):
     import keras
 
-    # Plain images, dark and bright: noise is all that a deep network with random weights would tell of others.
+    # One picture in many brightnesses: of noise, a deep network with random weights makes nothing but more noise.
     labels = np.arange(120) % 2
     brightness = np.random.default_rng(0).integers(0, 40, 120) + 160 * labels
-    pixels = np.tile(brightness[:, None, None, None], (1, 32, 32, 3))
+    pixels = brightness[:, None, None, None] + np.tile(np.arange(32)[:, None], (32, 1, 3))
     data = tmp_path / "data.npz"
     np.savez(data, x=pixels.astype(np.uint8), y=labels)
 
