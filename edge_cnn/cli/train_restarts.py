@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ def restarts_table(restarts: Restarts) -> str:
             str(number + 1),
             str(run.initial_seed),
             f"{run.val_loss:.4f}" if run.best_epoch else "-",
-            f"{run.val_accuracy:.2%}" if run.best_epoch else "-",
+            f"{run.val_accuracy:.2%}" if math.isfinite(run.val_accuracy) else "-",
             str(run.best_epoch or "-"),
             "kept" if number == restarts.kept else "" if run.ended == "finished" else run.ended,
         ]

@@ -53,10 +53,10 @@ def finish(
     more = more | {"diagnosis": [finding.to_json() for finding in findings]}
     if search is not None:
         write_search(out, search)
-    if not find_objective(result.config.objective).classifies:
-        finish_reconstruction(console, result, dataset, out, more)
-        return
     restarts = with_line(trained.restarts, dataset.train)
+    if not find_objective(result.config.objective).classifies:
+        finish_reconstruction(console, restarts, trained.symmetry, dataset, out, more)
+        return
     evaluation = evaluate(predict_scores(result.model, dataset.test, result.preprocessing), dataset.test)
     record = training_record(result, dataset, evaluation, restarts, trained.symmetry)
     story = Story(result, evaluation, dataset, record, restarts, trained.symmetry, trained.frames, search)

@@ -82,6 +82,7 @@ class TrainConfig:
     normalization: str = normalizing.AUTO
 
     def __post_init__(self) -> None:
+        # A trained network to start from gets a head that gives scores.
         task = find_architecture(self.architecture).task if self.origin is None else CLASSIFICATION
         find_initialization(self.initialization)
         find_optimizer(self.optimizer)

@@ -89,13 +89,21 @@ def write_training(folder: Path, story: Story) -> None:
     _write(folder, story.result, story.record, training_report(story))
 
 
-def write_reconstruction(folder: Path, result: TrainResult, dataset: Dataset, rebuilt: Reconstruction) -> None:
+def write_reconstruction(
+    folder: Path,
+    result: TrainResult,
+    dataset: Dataset,
+    rebuilt: Reconstruction,
+    restarts: Restarts | None = None,
+    symmetry: Symmetry | None = None,
+) -> None:
     """The same for a network that gives its input back.
 
     Raises:
         InputError, UnavailableError: as `write_training`.
     """
-    record = training_record(result, dataset, None) | {"task": RECONSTRUCTION, "test_loss": rebuilt.loss}
+    record = training_record(result, dataset, None, restarts, symmetry)
+    record |= {"task": RECONSTRUCTION, "test_loss": rebuilt.loss}
     _write(folder, result, record, reconstruction_report(result, rebuilt, record, remarks_about(dataset)))
 
 
