@@ -31,7 +31,7 @@ setup: .venv/.ready
 	@$(PYTHON) -c "$$CHECK_PYTHON"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[host]' --group dev
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[host,search]' --group dev
 	@touch $@
 
 # Two environments without TensorFlow, where the device side is tested: today's runtimes, and the older tflite-runtime.

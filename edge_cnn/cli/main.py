@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     try:
-        status = edge_cnn.main(words, prog_name="edge-cnn", standalone_mode=False)
+        status = edge_cnn.main(words, prog_name="edge-cnn", standalone_mode=False, obj=tuple(words))
         sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except EdgeCnnError as error:

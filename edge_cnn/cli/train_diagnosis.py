@@ -21,14 +21,27 @@ class Watch:
     """Says each finding once, when it is first found."""
 
     def __init__(
-        self, console: Console, config: TrainConfig, samples: LabelledImages, on_epoch: Callable[[EpochRecord], None]
+        self,
+        console: Console,
+        config: TrainConfig,
+        samples: LabelledImages,
+        on_epoch: Callable[[EpochRecord], None],
+        history: tuple[EpochRecord, ...] = (),
     ) -> None:
-        """Look over the shoulder of `on_epoch`, which is told first."""
+        """Look over the shoulder of `on_epoch`, which is told first.
+
+        Args:
+            console: where it is said.
+            config: of the training.
+            samples: that it is given.
+            on_epoch: told of each record.
+            history: epochs that were before, of a training that goes on.
+        """
         from edge_cnn.host.diagnosis import constant_loss
 
         self._console, self._config, self._on_epoch = console, config, on_epoch
-        self._constant_loss = constant_loss(config, samples.labels, len(samples.class_names))
-        self._history: tuple[EpochRecord, ...] = ()
+        self._constant_loss = constant_loss(config, samples.labels, samples.class_names)
+        self._history = history
         self._said: set[str] = set()
 
     def on_range_test(self, tested: RangeTest) -> None:

@@ -10,7 +10,9 @@ import click
 from edge_cnn.cli.budget_options import BUDGET
 from edge_cnn.cli.console import PATH
 from edge_cnn.cli.image_size import ImageSize
+from edge_cnn.cli.train_search import OPTIONS as SEARCH
 from edge_cnn.cli.train_start import START
+from edge_cnn.cli.train_workers import OPTIONS as WORKERS
 
 if TYPE_CHECKING:
     from edge_cnn.host.datasets.recipe import Recipe
@@ -25,6 +27,7 @@ class _Rate(click.ParamType):
     name = "float|auto"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A float; whatever is neither is an error of usage."""
         return value if value == "auto" else click.FLOAT.convert(value, param, ctx)
 
 
@@ -114,7 +117,7 @@ optimizer, so they go with it."""
 
 def train_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add all of them to a command, which takes them as keyword arguments."""
-    for option in reversed((*NETWORK, *START, *LEARNING, *DATA, *BUDGET, *WORK)):
+    for option in reversed((*NETWORK, *START, *LEARNING, *DATA, *BUDGET, *WORK, *SEARCH, *WORKERS)):
         command = option(command)
     return command
 

@@ -28,7 +28,7 @@ def import_tensorflow() -> tuple[Any, Any]:
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     first = "tensorflow" not in sys.modules
     try:
-        with _stderr_kept_back() if first else contextlib.nullcontext():
+        with stderr_kept_back() if first else contextlib.nullcontext():
             import keras
             import tensorflow as tf
 
@@ -47,7 +47,7 @@ def import_tensorflow() -> tuple[Any, Any]:
 
 
 @contextlib.contextmanager
-def _stderr_kept_back() -> Generator[None]:
+def stderr_kept_back() -> Generator[None]:
     """Keep what is written to file descriptor 2, also from C++, and show it only if the block fails.
 
     The log level above does not reach lines that are written before TensorFlow sets up its logging.

@@ -65,10 +65,11 @@ class Run:
 def truth_of(run: Run, runs: Sequence[Run], unlearned: float) -> str:
     """What a run was, from the test part, which the diagnosis does not see, and from all runs, which it does not know.
 
-    diverging: the loss was not finite, or ends above the untrained network's; or ends no better than a constant answer
-    (within 2 %) although a lower rate learned. crawling: it ends with less than half of the best run's fall, a higher
-    rate came further, and it still fell in the last third. good: it ends with 90 % of the best run's fall. The rest
-    is neither.
+    diverging: the loss was not finite, or a lower rate learned and it ends above the untrained network's or no
+    better than a constant answer (within 2 %). At the lowest rates of a network with batch normalization the loss
+    is above the untrained network's too, and falls: they crawl. crawling: it ends with less than half of the best
+    run's fall, a higher rate came further, and it still fell in the last third. good: it ends with 90 % of the best
+    run's fall. The rest is neither.
 
     Args:
         run: to judge.
@@ -81,7 +82,7 @@ def truth_of(run: Run, runs: Sequence[Run], unlearned: float) -> str:
     best = min(other.progress[-1] for other in runs if other.progress)
     share = (start - end) / (start - best)
     lower_learned = any(o.progress and o.rate < run.rate and o.progress[-1] < 0.8 * unlearned for o in runs)
-    if end > start or (end > 0.98 * unlearned and lower_learned):
+    if lower_learned and (end > start or end > 0.98 * unlearned):
         return "diverging"
     further = any(o.progress and o.rate > run.rate and o.progress[-1] < end for o in runs)
     if share < 0.5 and further and end < run.progress[-1 - len(run.progress) // 3]:

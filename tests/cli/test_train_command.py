@@ -178,7 +178,7 @@ def refused(words, capsys, status=2):
         (["--learning-rate", "-0.1"], "learning rate -0.1: it must be positive"),
         (["--learning-rate", "nan"], "learning rate nan: it must be positive"),
         (["--learning-rate", "fast"], "Invalid value for '--learning-rate'"),
-        (["--learning-rate", "auto"], "Invalid value for '--learning-rate': 'auto' is not a valid float"),
+        (["--learning-rate", "fast"], "Invalid value for '--learning-rate': 'fast' is not a valid float"),
         (["--epochs", "0"], "epochs 0: it must be at least 1"),
         (["--batch-size", "0"], "batch size 0: it must be at least 1"),
         (["--augment", "music"], "unknown augmentation 'music'; known: none, handwriting, photos"),

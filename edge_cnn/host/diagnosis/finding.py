@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_cnn.core.labelled_images import LabelledImages
+from edge_cnn.host.training.class_weights import weights_of_classes
 from edge_cnn.host.training.config import TrainConfig
 from edge_cnn.host.training.objectives import CROSS_ENTROPY, find_objective
 from edge_cnn.host.training.rate_choice import USUAL
@@ -81,24 +83,29 @@ class Trajectory:
         return f"--learning-rate {max(self.config.peak_rate * 5, USUAL[self.config.optimizer]):.2g}"
 
 
-def constant_loss(config: TrainConfig, labels: NDArray[np.int64], classes: int) -> float | None:
-    """Loss of answering every input with the classes' shares, which is the best of all constant answers.
+def constant_loss(config: TrainConfig, labels: NDArray[np.int64], class_names: Sequence[str]) -> float | None:
+    """Loss of answering every input with the classes' weighted shares, which is the best of all constant answers.
 
-    The entropy of the shares for cross-entropy, 1 - sum of their squares for the squared error; None without classes.
+    Without class weights, the entropy of the shares for cross-entropy, and 1 - sum of their squares for the squared
+    error; None without classes.
 
     Args:
         config: objective and class weights.
         labels: int64 (n,).
-        classes: how many.
+        class_names: one a class.
+
+    Raises:
+        InputError: a weight for a class that is none.
     """
     if not find_objective(config.objective).classifies:
         return None
-    shares = np.bincount(labels, minlength=classes) / len(labels)
-    if config.class_weights:
-        shares = np.full(classes, 1 / classes)
+    weights = weights_of_classes(config.class_weights, class_names, labels).astype(np.float64)
+    masses = weights * np.bincount(labels, minlength=len(class_names)) / len(labels)
+    masses = masses[masses > 0]
+    shares = masses / masses.sum()
     if config.objective == CROSS_ENTROPY:
-        return float(-(shares[shares > 0] * np.log(shares[shares > 0])).sum())
-    return float(1 - (shares**2).sum())
+        return float(-(masses * np.log(shares)).sum())
+    return float(masses.sum() * (1 - (shares**2).sum()))
 
 
 def trajectory_of(result: TrainResult, samples: LabelledImages) -> Trajectory:
@@ -109,5 +116,5 @@ def trajectory_of(result: TrainResult, samples: LabelledImages) -> Trajectory:
         samples: that it was given.
     """
     known: Any = samples.labels[result.fit_rows]
-    loss = constant_loss(result.config, known, len(samples.class_names))
+    loss = constant_loss(result.config, known, samples.class_names)
     return Trajectory(result.history, result.config, loss, result.diverged)

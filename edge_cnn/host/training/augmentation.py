@@ -62,8 +62,19 @@ def augment(images: Any, seed: Any, strength: Augmentation = Augmentation()) -> 
         tensor float32 of the same shape; what enters from outside repeats the nearest pixel.
     """
     tf, _ = import_tensorflow()
+    return change(images, draw_changes(tf.shape(images)[0], seed), strength)
+
+
+def draw_changes(count: Any, seed: Any) -> Any:
+    """What decides how far each image is changed: tensor float32 (count, 8), from -1 to 1."""
+    tf, _ = import_tensorflow()
+    return tf.random.stateless_uniform((count, 8), seed, -1.0, 1.0)
+
+
+def change(images: Any, values: Any, strength: Augmentation) -> Any:
+    """Change each image as its row of `values` (n, 8) says; shapes as in `augment`."""
+    tf, _ = import_tensorflow()
     shape = tf.shape(images)
-    values = tf.random.stateless_uniform((shape[0], 8), seed, -1.0, 1.0)
     height, width = tf.cast(shape[1], tf.float32), tf.cast(shape[2], tf.float32)
     angle = values[:, 0] * float(np.deg2rad(strength.rotation))
     # In the logarithm, so that growing and shrinking are equally likely.

@@ -34,6 +34,7 @@ _OPTIONS = {
     "architecture": "--arch",
     "augmentation": "--augment",
     "initialization": "--init",
+    "normalization": "--normalize",
     "origin": "--from or --freeze",
 }
 """Where the option is called otherwise than the field of the configuration."""
@@ -105,7 +106,16 @@ def read_checkpoint(path: Path) -> Checkpoint:
         InputError: the file cannot be read, is damaged, or is of another version of this format.
     """
     try:
-        arrays = unpack_npz(path.read_bytes(), name=str(path), max_bytes=MAX_BYTES)
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}; {_ANEW}") from error
+    return unpack_checkpoint(data, path)
+
+
+def unpack_checkpoint(data: bytes, path: Path) -> Checkpoint:
+    """The content of a file, which stands or stood at `path`; raises as `read_checkpoint`."""
+    try:
+        arrays = unpack_npz(data, name=str(path), max_bytes=MAX_BYTES)
         checksum = arrays.pop(_CHECKSUM)
         if checksum.tobytes() != _checksum(arrays).tobytes():
             raise ValueError("its checksum is wrong")
@@ -118,8 +128,6 @@ def read_checkpoint(path: Path) -> Checkpoint:
             about["epoch"], about["step"], _numbered(arrays, _VARIABLE), history, best, about["seconds"]
         )
         return Checkpoint(state, Origin(**about["origin"]))
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}; {_ANEW}") from error
     except (DataError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} is damaged: {error}; {_ANEW}") from error
 
@@ -173,9 +181,7 @@ def _same_rates(config: TrainConfig, epochs: int, state: TrainingState, samples:
     for epoch in range(1, state.epoch + 1):
         taken = steps if epoch < state.epoch else state.step
         history = state.history[:epoch]
-        first, second = (
-            learning_rates(config.schedule, config.peak_rate, course, epoch, history)[:taken] for course in courses
-        )
+        first, second = (learning_rates(config.schedule, 1.0, course, epoch, history)[:taken] for course in courses)
         if not np.array_equal(first, second):
             return False
     return True

@@ -80,6 +80,10 @@ class Checkpointing:
             with contextlib.suppress(OSError):  # There is more in it.
                 self._path.parent.rmdir()
 
+    def ask_to_end(self) -> None:
+        """As Ctrl-C: at the next pause the state is written, and the training ends."""
+        self._asked_to_end = True
+
     def _hear(self, number: int, frame: FrameType | None) -> None:
         del number, frame
         if self._asked_to_end or not self._has_paused:

@@ -22,7 +22,7 @@ from edge_cnn.host.training.schedules import find_schedule
 LARGEST_RATE = 3e38
 """What float32 holds."""
 
-AUTO: Literal["auto"] = "auto"
+AUTO_RATE: Literal["auto"] = "auto"
 """The learning rate is chosen by a range test before the training."""
 
 
@@ -92,8 +92,8 @@ class TrainConfig:
         check_precision(self.precision)
         rate = self.learning_rate
         if isinstance(rate, str):
-            if rate != AUTO:
-                raise InputError(f"learning rate {rate!r}: it must be a number or {AUTO}; try 0.001")
+            if rate != AUTO_RATE:
+                raise InputError(f"learning rate {rate!r}: it must be a number or {AUTO_RATE}; try 0.001")
         elif rate is not None and not 0 < rate <= LARGEST_RATE:
             raise InputError(f"learning rate {rate}: it must be positive and finite; try 0.001")
         for name, value in (("epochs", self.epochs), ("batch size", self.batch_size)):
@@ -125,4 +125,6 @@ class TrainConfig:
         return find_optimizer(self.optimizer).learning_rate if self.learning_rate is None else self.learning_rate
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {"learning_rate": self.learning_rate if self.learning_rate == AUTO else self.peak_rate}
+        return asdict(self) | {
+            "learning_rate": self.learning_rate if self.learning_rate == AUTO_RATE else self.peak_rate
+        }

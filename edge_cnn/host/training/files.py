@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 
 from edge_cnn import __version__
-from edge_cnn.core.atomic_file import replacing
+from edge_cnn.core.atomic_file import replacing, write_atomically
 from edge_cnn.core.errors import InputError
 from edge_cnn.host.architectures.architecture import RECONSTRUCTION
 from edge_cnn.host.datasets import Dataset
-from edge_cnn.host.decision_surface.film import Frame
 from edge_cnn.host.diagnosis import diagnose, trajectory_of
 from edge_cnn.host.evaluation import Evaluation
 from edge_cnn.host.reconstruction import Reconstruction
 from edge_cnn.host.restarts.restarts import Restarts
 from edge_cnn.host.restarts.symmetry import Symmetry
+from edge_cnn.host.search.records import SearchResult
 from edge_cnn.host.tensorflow_import import import_tensorflow
 from edge_cnn.host.training.records import TrainResult
 from edge_cnn.host.training_report.data_remarks import remarks_about
@@ -29,6 +29,7 @@ from edge_cnn.host.training_report.rebuilt import reconstruction_report
 from edge_cnn.host.training_report.section import Story
 
 MODEL, HISTORY, REPORT, TRAINING = "model.keras", "history.json", "report.html", "training.json"
+SEARCH = "search.json"
 
 
 def training_record(
@@ -78,34 +79,14 @@ def versions() -> dict[str, str]:
     }
 
 
-def write_training(
-    folder: Path,
-    result: TrainResult,
-    dataset: Dataset,
-    evaluation: Evaluation,
-    restarts: Restarts | None = None,
-    symmetry: Symmetry | None = None,
-    frames: tuple[Frame, ...] = (),
-) -> None:
+def write_training(folder: Path, story: Story) -> None:
     """Write all four files into `folder`, which is made if need be; they appear when all are whole.
-
-    Args:
-        folder: of the training.
-        result: what it came to.
-        dataset: training and test part.
-        evaluation: of the test part.
-        restarts: those that the result is the best of, if any.
-        symmetry: what became of a start that was not random, if it was none.
-        frames: of the decision surface on the way, for the report.
 
     Raises:
         InputError: the folder cannot be made or written to.
         UnavailableError: matplotlib or Jinja2 is not installed.
     """
-    record = training_record(result, dataset, evaluation, restarts, symmetry)
-    _write(
-        folder, result, record, training_report(Story(result, evaluation, dataset, record, restarts, symmetry, frames))
-    )
+    _write(folder, story.result, story.record, training_report(story))
 
 
 def write_reconstruction(
@@ -124,6 +105,15 @@ def write_reconstruction(
     record = training_record(result, dataset, None, restarts, symmetry)
     record |= {"task": RECONSTRUCTION, "test_loss": rebuilt.loss}
     _write(folder, result, record, reconstruction_report(result, rebuilt, record, remarks_about(dataset)))
+
+
+def write_search(folder: Path, search: SearchResult) -> None:
+    """Write all trials of a search.
+
+    Raises:
+        InputError: the folder cannot be written to.
+    """
+    write_atomically(folder / SEARCH, _json(search.to_json()).encode())
 
 
 def _write(folder: Path, result: TrainResult, record: dict[str, Any], report: str) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edge_cnn.core.errors import InputError
 from edge_cnn.host.architectures.architecture import LOGITS
 from edge_cnn.host.tensorflow_import import import_tensorflow
-from edge_cnn.host.training.augmentation import Augmentation, augment
+from edge_cnn.host.training.augmentation import Augmentation, augment, change, draw_changes
 from edge_cnn.host.training.objectives import Objective
 from edge_cnn.host.training.precision import FLOAT32, is_scaling, with_precision
 from edge_cnn.host.training.units import leaf_layers
@@ -196,12 +196,20 @@ class TrainingGraph:
 
     def evaluate(self, inputs: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[float, float]:
         """Loss and accuracy of the running mean on samples as they are: without weights, penalties or dropout."""
+        loss, right = (self._evaluation_sums(inputs, labels) / len(labels)).tolist()
+        return loss, right if self._objective.classifies else float("nan")
+
+    def agree(self, steps: int) -> int:
+        """How many steps the next call takes, where others take them at the same time."""
+        return steps
+
+    def _evaluation_sums(self, inputs: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Sum of the losses, and number of right answers: (2,)."""
         sums = np.zeros(2)
         for start in range(0, len(labels), EVALUATION_BATCH):
             part = slice(start, start + EVALUATION_BATCH)
             sums += self._measure(inputs[part], labels[part]).numpy()
-        loss, right = (sums / len(labels)).tolist()
-        return loss, right if self._objective.classifies else float("nan")
+        return sums
 
     def _before_softmax(self, network: Any) -> Any:
         if not self._objective.classifies:
@@ -223,19 +231,12 @@ class TrainingGraph:
     def _step(self, rows: Any, seed: Any, rate: Any, keep: Any) -> Any:
         """Whether loss and gradient are finite; else nothing is changed."""
         tf = self._tf
-        images, labels = self.batch(rows, seed)
-        with tf.GradientTape() as tape:
-            output = self._output(images, training=True)
-            losses = self._objective.losses(tf, output, labels, images) * tf.gather(self._weights, labels)
-            loss = tf.reduce_mean(losses) + tf.add_n([tf.constant(0.0), *self._output.losses])
-            scaled = self._optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled, self._trained)
+        gradients, loss, right = self._gradients(rows, seed)
         squares = self._squares(gradients)
         length = tf.add_n(list(squares.values()))
         self._before.assign(self._after)
         self._after.assign(tf.stack([loss, length]))
         taken = tf.math.is_finite(loss + length)
-        right = self._right_answers(output, labels)
         counted = [loss, right, tf.cast(tf.shape(rows)[0], tf.float32), tf.constant(1.0), *squares.values()]
         tf.cond(taken, lambda: self._update(gradients, rate, keep, tf.stack(counted)), lambda: None)
         return taken
@@ -259,6 +260,29 @@ class TrainingGraph:
         for mean, variable in self._averaged:
             mean.assign(keep * mean + (1 - keep) * variable)
         self._sums.assign_add(self._tf.cast(counted, self._tf.float64))
+
+    def _gradients(self, rows: Any, seed: Any) -> tuple[list[Any], Any, Any]:
+        """Of the loss of a batch; with the loss, and the number of right answers."""
+        return self._back_propagate(rows, seed, 0, self._tf.shape(rows)[0])
+
+    def _back_propagate(self, rows: Any, seed: Any, start: Any, stop: Any) -> tuple[list[Any], Any, Any]:
+        """What the samples `start` up to `stop` of a batch have in its gradients, its loss and its right answers.
+
+        Shares of all parts, added, are those of the batch: each sample is changed as it would be in the whole batch.
+        """
+        tf = self._tf
+        batch = tf.shape(rows)[0]
+        images, labels = (tf.gather(values, rows[start:stop]) for values in (self._inputs, self._labels))
+        if self._augmentation is not None:
+            images = change(images, draw_changes(batch, seed)[start:stop], self._augmentation)
+        count = tf.cast(batch, tf.float32)
+        with tf.GradientTape() as tape:
+            output = self._output(images, training=True)
+            losses = self._objective.losses(tf, output, labels, images) * tf.gather(self._weights, labels)
+            penalties = tf.add_n([tf.constant(0.0), *self._output.losses])
+            loss = tf.reduce_sum(losses) / count + tf.cast(stop - start, tf.float32) / count * penalties
+            scaled = self._optimizer.scale_loss(loss)
+        return tape.gradient(scaled, self._trained), loss, self._right_answers(output, labels)
 
     def _measured(self, inputs: Any, labels: Any) -> Any:
         """Sum of the losses, and number of right answers: (2,)."""

@@ -118,6 +118,7 @@ class TrainingLoop:
         call = 1
         while self._step < len(batches):
             called = time.monotonic()
+            call = self._graph.agree(call)
             part = slice(self._step, min(self._step + call, len(batches)))
             taken = self._graph.run(self._steps(batches, rates, part))
             self._step = part.start + taken

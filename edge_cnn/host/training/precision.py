@@ -14,6 +14,7 @@ from typing import Any
 from edge_cnn.core.errors import InputError
 from edge_cnn.host.architectures.architecture import LOGITS, SCORES
 from edge_cnn.host.tensorflow_import import import_tensorflow
+from edge_cnn.host.training.normalization import LAYER as NORMALIZATION
 
 FLOAT32, MIXED_BFLOAT16, MIXED_FLOAT16, AUTO = "float32", "mixed-bfloat16", "mixed-float16", "auto"
 
@@ -56,7 +57,7 @@ def check_precision(name: str) -> None:
 def with_precision(model: Any, name: str) -> Any:
     """A copy of a network that computes in `name`, with weights of the same values; float32 gives the network itself.
 
-    Logits, softmax and so the loss stay in float32.
+    Logits, softmax and so the loss stay in float32, and so does a layer that mends the scale of the inputs.
     """
     policy = POLICIES[name]
     if policy is None:
@@ -65,7 +66,7 @@ def with_precision(model: Any, name: str) -> Any:
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
     for layer in _leaves(copy):
-        if layer.name not in (LOGITS, SCORES):
+        if layer.name not in (NORMALIZATION, LOGITS, SCORES):
             layer.dtype_policy = policy
     return copy
 

@@ -68,8 +68,8 @@ def _losses(
     for step, rate in enumerate(rates.tolist()):
         row = slice(step % len(order), step % len(order) + 1)
         graph.start_epoch()
-        graph.run(Steps(order[row], seeds[row], np.array([rate], np.float32), np.zeros(1, np.float32)))
-        losses.append(graph.totals().loss)
+        taken = graph.run(Steps(order[row], seeds[row], np.array([rate], np.float32), np.zeros(1, np.float32)))
+        losses.append(graph.totals().loss if taken else math.inf)
         if not math.isfinite(losses[-1]) or relative_losses(np.array(losses))[-1] > EXPLODED:
             break
     return np.array(losses)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.host.architectures import build_model
 from edge_cnn.host.tensorflow_import import import_tensorflow
 from edge_cnn.host.training.class_weights import weights_of_classes
-from edge_cnn.host.training.config import AUTO, TrainConfig
+from edge_cnn.host.training.config import AUTO_RATE, TrainConfig
 from edge_cnn.host.training.graph import TrainingGraph
 from edge_cnn.host.training.initialization import initialize
 from edge_cnn.host.training.inputs import default_preprocessing, model_inputs
@@ -29,6 +30,9 @@ from edge_cnn.host.training.range_test import range_test
 from edge_cnn.host.training.rate_choice import RangeTest
 from edge_cnn.host.training.records import EpochRecord, StepProgress, TrainingState, TrainResult
 
+if TYPE_CHECKING:
+    from edge_cnn.host.workers.team import Team
+
 _PREDICT_BATCH = 256
 
 
@@ -40,6 +44,7 @@ def train(
     watched: LabelledImages | None = None,
     initial: Any = None,
     state: TrainingState | None = None,
+    team: Team | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
     on_step: Callable[[StepProgress], None] | None = None,
     on_view: Callable[[View], None] | None = None,
@@ -55,6 +60,7 @@ def train(
         watched: a test part whose loss goes into every record and decides nothing.
         initial: `keras.Model` to start from, which is changed; None builds the architecture with random weights.
         state: where an earlier training of the same configuration and samples was left; None starts at the beginning.
+        team: the workers that train together, this process being one of them; None trains alone.
         on_epoch: told of each epoch when it ends, and of the untrained network first.
         on_step: told now and then where the training is.
         on_view: as `on_epoch`, and may look at the networks.
@@ -85,7 +91,7 @@ def train(
     if initial is None and puts_normalization(config) and not samples.is_pixels:
         needed = find_normalization(inputs)
         model = model if needed is None else with_normalization(model, needed)
-    graph = TrainingGraph(
+    graph = _graph_maker(team)(
         model,
         find_objective(config.objective),
         with_loss_scale(make_optimizer(config.optimizer, config.weight_decay, config.clip_norm), config.precision),
@@ -95,7 +101,7 @@ def train(
         config.precision,
     )
     tested = None
-    if config.learning_rate == AUTO:
+    if config.learning_rate == AUTO_RATE:
         tested = range_test(graph, config, len(fit_rows))
         config = replace(config, learning_rate=tested.learning_rate)
         if on_range_test is not None:
@@ -157,6 +163,14 @@ def _new_model(config: TrainConfig, image_shape: tuple[int, int, int], classes: 
         model.set_weights(drawn)
     initialize(model, config.initialization)
     return model
+
+
+def _graph_maker(team: Team | None) -> Callable[..., TrainingGraph]:
+    if team is None:
+        return TrainingGraph
+    from edge_cnn.host.workers.distributed_graph import DistributedGraph
+
+    return partial(DistributedGraph, team)
 
 
 def predict_scores(model: Any, samples: LabelledImages, preprocessing: Preprocessing) -> NDArray[np.float32]:

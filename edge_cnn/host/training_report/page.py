@@ -24,6 +24,7 @@ from edge_cnn.host.training_report.section import Section, Story
 from edge_cnn.host.training_report.sight import filters, maps
 from edge_cnn.host.training_report.surroundings import surroundings
 from edge_cnn.host.training_report.symmetry import symmetry
+from edge_cnn.host.training_report.trials import trials
 
 TEMPLATE = "training_report.html"
 
@@ -45,6 +46,7 @@ SECTIONS: tuple[Callable[[Story], Section | None], ...] = (
     gradients,
     surroundings,
     costs,
+    trials,
     data_remarks,
 )
 """In the order of the page; one that has nothing to say of a training gives None."""

@@ -10,6 +10,7 @@ from edge_cnn.host.decision_surface.film import Frame
 from edge_cnn.host.evaluation import Evaluation
 from edge_cnn.host.restarts.restarts import Restarts
 from edge_cnn.host.restarts.symmetry import Symmetry
+from edge_cnn.host.search.records import SearchResult
 from edge_cnn.host.training import TrainResult
 
 
@@ -25,6 +26,7 @@ class Story:
         restarts: the trainings that this one is the best of, or itself alone; None where nobody asked.
         symmetry: what became of a start that was not random; None where it was.
         frames: the decision surface on the way, where the data lies on a plane and somebody looked.
+        search: that led to its configuration; None where the user gave it.
     """
 
     result: TrainResult
@@ -34,6 +36,7 @@ class Story:
     restarts: Restarts | None = None
     symmetry: Symmetry | None = None
     frames: tuple[Frame, ...] = ()
+    search: SearchResult | None = None
 
 
 @dataclass(frozen=True)

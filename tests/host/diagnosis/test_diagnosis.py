@@ -123,15 +123,15 @@ def test_the_constant_answer_is_the_best_that_a_search_finds(objective):
         losses = -np.log(answers[:, labels]).mean(axis=1)
     else:
         losses = ((answers[:, None, :] - np.eye(3)[labels]) ** 2).sum(axis=2).mean(axis=1)
-    found = constant_loss(TrainConfig(objective=objective), labels, 3)
+    found = constant_loss(TrainConfig(objective=objective), labels, "abc")
     assert found is not None
     assert found <= losses.min() < found + 0.01
 
 
 def test_balanced_classes_count_the_same_and_reconstruction_has_no_constant_answer():
     labels = np.array([0] * 9 + [1])
-    assert constant_loss(TrainConfig(class_weights="balanced"), labels, 2) == pytest.approx(math.log(2))
-    assert constant_loss(TrainConfig(objective="reconstruction"), labels, 2) is None
+    assert constant_loss(TrainConfig(class_weights="balanced"), labels, "ab") == pytest.approx(math.log(2))
+    assert constant_loss(TrainConfig("autoencoder", objective="reconstruction"), labels, "ab") is None
 
 
 @pytest.mark.slow

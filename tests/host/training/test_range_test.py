@@ -84,10 +84,13 @@ def test_auto_trains_bit_for_bit_as_its_choice_given_by_hand(bars, optimizer):
 
 
 class Landscape:
-    """Stands in for a graph: a loss that explodes above an edge, and counts the steps that it was asked for."""
+    """Stands in for a graph: a loss that explodes above an edge, and counts the steps that it was asked for.
 
-    def __init__(self, edge):
-        self.edge, self.taken, self.state = edge, 0, [0, 1.0]
+    With `refuses`, what follows an explosion is not finite and therefore not taken, as in the graph of a training.
+    """
+
+    def __init__(self, edge, refuses=False):
+        self.edge, self.refuses, self.taken, self.state = edge, refuses, 0, [0, 1.0]
 
     def get_state(self):
         return list(self.state)
@@ -100,8 +103,12 @@ class Landscape:
 
     def run(self, steps):
         self.taken += len(steps.rates)
+        if self.refuses and self.state[1] > 1:
+            self._loss = 0.0
+            return 0
         self._loss = self.state[1]
         self.state = [self.state[0] + 1, 1.0 if steps.rates[0] < self.edge else 100.0]
+        return len(steps.rates)
 
     def totals(self):
         from types import SimpleNamespace
@@ -119,6 +126,13 @@ def test_a_range_test_takes_an_epoch_at_most_and_puts_everything_back(edge, samp
     assert graph.state == [0, 1.0]
     if samples >= 3600 and edge < 1:
         assert tested.edge == pytest.approx(edge, rel=1.5)
+
+
+def test_a_step_that_is_not_taken_ends_the_curve():
+    tested = module.range_test(Landscape(0.1, refuses=True), TrainConfig(batch_size=64), 3600)
+    assert tested.losses[-1] == math.inf
+    assert len(tested.rates) < 3600 // 64
+    assert tested.edge == pytest.approx(0.1, rel=0.5)
 
 
 def test_the_rise_is_a_mean_over_a_turn_of_the_batches():

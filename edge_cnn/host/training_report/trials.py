@@ -1,0 +1,124 @@
+"""The trials of a search: their losses as they came, and which setting they go back to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from edge_cnn.host.charts import FIRST, INK, SECOND, SOFT, WIDTH_INCHES, drawing, svg_text
+from edge_cnn.host.search.records import COMPLETE, DIVERGED, SearchResult, Trial
+from edge_cnn.host.training_report.section import Section, Story
+
+_LOGARITHMIC = ("rate factor", "weight decay")
+
+_GRID = '<div style="display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,19rem),1fr));gap:.6rem">'
+"""Side by side where there is room, one below the other on a phone."""
+
+
+def trials(story: Story) -> Section | None:
+    """The validation loss of each trial over time, and over each of its settings; None without a search."""
+    if story.search is None:
+        return None
+    charts = [_over_time(story.search), *_over_values(story.search)]
+    pictures = _GRID + "".join(f"<div>{chart}</div>" for chart in charts) + "</div>"
+    return Section("The search", pictures, _told(story.search), wide=True)
+
+
+def _over_time(search: SearchResult) -> str:
+    shown = [trial for trial in search.trials if trial.val_loss is not None and math.isfinite(trial.val_loss)]
+    with drawing(WIDTH_INCHES, 3.0) as figure:
+        axes = figure.subplots()
+        _dots(axes, [trial.number for trial in shown], shown, search.best)
+        complete = [trial for trial in shown if trial.state == COMPLETE]
+        lowest = np.minimum.accumulate([float(trial.val_loss or 0) for trial in complete])
+        # The line goes on to the last trial.
+        numbers = [*(trial.number for trial in complete), max(trial.number for trial in search.trials)]
+        axes.step(numbers, [*lowest, lowest[-1]], where="post", color=FIRST, linewidth=1, label="best so far")
+        axes.set_xlabel("trial")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set_title("lowest validation loss of each trial", color=SOFT)
+        axes.legend(loc="lower left", bbox_to_anchor=(-0.1, -0.42), ncols=4, columnspacing=1, handletextpad=0.2)
+        return svg_text(figure, "Validation loss of each trial")
+
+
+def _over_values(search: SearchResult) -> list[str]:
+    """A chart for each parameter, the one that matters most first."""
+    shown = [trial for trial in search.trials if trial.val_loss is not None and math.isfinite(trial.val_loss)]
+    return [_over_one(search, shown, name) for name in list(search.importance) or list(search.best_trial.values)]
+
+
+def _over_one(search: SearchResult, shown: Sequence[Trial], name: str) -> str:
+    having = [trial for trial in shown if name in trial.values]
+    values: list[Any] = [trial.values[name] for trial in having]
+    with drawing(WIDTH_INCHES, 2.6) as figure:
+        axes = figure.subplots()
+        if all(isinstance(value, str | int) for value in values):
+            kinds = sorted(set(values))
+            _dots(axes, [kinds.index(value) for value in values], having, search.best)
+            axes.set_xticks(range(len(kinds)), [str(kind) for kind in kinds])
+            axes.set_xlim(-0.5, len(kinds) - 0.5)
+        else:
+            _dots(axes, values, having, search.best)
+            if name in _LOGARITHMIC:
+                axes.set_xscale("log")
+        share = f", {search.importance[name]:.0%} of the variance" if name in search.importance else ""
+        axes.set_title(f"validation loss by {name}{share}", color=SOFT)
+        return svg_text(figure, f"Validation loss by {name}")
+
+
+def _dots(axes: Any, places: Sequence[float], shown: Sequence[Trial], best: int) -> None:
+    """Complete trials filled, others open, the best in orange."""
+    losses = [trial.val_loss for trial in shown]
+    for is_complete, face, label in ((True, FIRST, "complete"), (False, "none", "stopped early")):
+        chosen = [i for i, trial in enumerate(shown) if (trial.state == COMPLETE) == is_complete]
+        if chosen:
+            axes.scatter(
+                [places[i] for i in chosen],
+                [losses[i] for i in chosen],
+                s=22,
+                facecolors=face,
+                edgecolors=FIRST,
+                linewidths=0.9,
+                label=label,
+            )
+    at = next((i for i, trial in enumerate(shown) if trial.number == best), None)
+    if at is not None:
+        axes.scatter([places[at]], [losses[at]], s=46, color=SECOND, edgecolors=INK, linewidths=0.6, label="best")
+    axes.set_yscale("log")
+    _few_ticks(axes)
+
+
+def _few_ticks(axes: Any) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0), numticks=8))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.tick_params(axis="y", which="minor", length=0)
+
+
+def _told(search: SearchResult) -> str:
+    complete = sum(trial.state == COMPLETE for trial in search.trials)
+    diverged = sum(trial.state == DIVERGED for trial in search.trials)
+    stopped = len(search.trials) - complete - diverged
+    settings = ", ".join(f"{name} {_plain(value)}" for name, value in search.best_trial.values.items())
+    first = search.trials[0].val_loss
+    gain = "" if first is None else f"; the first trial, without a search, came to {first:.4g}"
+    share = (
+        " The shares of the variance tell which settings the losses of the complete trials go back to; "
+        "of few trials they are a hint."
+        if search.importance
+        else ""
+    )
+    return (
+        f"{len(search.trials)} trials: {complete} complete, {stopped} stopped as worse than the median at the same "
+        f"epoch, {diverged} diverged. The best, trial {search.best}, had {settings}, and a validation loss of "
+        f"{search.best_trial.val_loss:.4g}{gain}.{share}"
+    )
+
+
+def _plain(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,33 @@
+import re
+from types import SimpleNamespace
+
+from edge_cnn.host.search.records import SearchResult, Trial
+from edge_cnn.host.training import TrainConfig
+from edge_cnn.host.training_report.trials import trials
+
+TRIALS = (
+    Trial(0, "complete", 0.3, 5, 1.0, {"optimizer": "adam", "weight decay": 1e-3, "batch size": 16}, 0.003),
+    Trial(1, "pruned", 0.9, 2, 0.4, {"optimizer": "sgd", "weight decay": 1e-5, "batch size": 32}, 0.05),
+    Trial(2, "diverged", None, 0, 0.1, {"optimizer": "sgd", "weight decay": 0.1, "batch size": 32}, 0.5),
+    Trial(3, "complete", 0.2, 5, 1.0, {"optimizer": "adam", "weight decay": 1e-6, "batch size": 16}, 0.001),
+)
+
+
+def story(**changes):
+    found = SearchResult(TRIALS, 3, TrainConfig(), {"weight decay": 0.75, "optimizer": 0.25, "batch size": 0.0}, {})
+    return SimpleNamespace(**({"search": found} | changes))
+
+
+def test_a_search_is_told_in_charts_and_words():
+    section = trials(story())
+    labels = re.findall(r'aria-label="(Validation [^"]+)"', section.pictures)
+    names = ("weight decay", "optimizer", "batch size")  # by importance
+    assert labels == ["Validation loss of each trial", *(f"Validation loss by {name}" for name in names)]
+    assert "weight decay, 75% of the variance" in section.pictures
+    assert "4 trials: 2 complete, 1 stopped as worse than the median at the same epoch, 1 diverged" in section.text
+    assert "The best, trial 3, had optimizer adam, weight decay 1e-06, batch size 16" in section.text
+    assert "a validation loss of 0.2; the first trial, without a search, came to 0.3" in section.text
+
+
+def test_without_a_search_there_is_no_section():
+    assert trials(story(search=None)) is None
