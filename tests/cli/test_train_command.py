@@ -114,17 +114,17 @@ def test_the_same_seed_trains_alike_and_replaces_what_was_there(npz, tmp_path, c
 @pytest.fixture
 def interrupted_after(monkeypatch):
     """Presses Ctrl-C when the given epoch has ended."""
-    from edge_cnn.cli import train_command
+    from edge_cnn.cli.train_live import Live
 
     def arm(epoch):
-        original = train_command._Live.on_epoch
+        original = Live.on_epoch
 
         def on_epoch(self, record):
             original(self, record)
             if record.epoch == epoch:
                 signal.raise_signal(signal.SIGINT)
 
-        monkeypatch.setattr(train_command._Live, "on_epoch", on_epoch)
+        monkeypatch.setattr(Live, "on_epoch", on_epoch)
 
     return arm
 
