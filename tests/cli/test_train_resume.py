@@ -15,7 +15,7 @@ from edge_cnn.host.training.checkpoint import read_checkpoint
 from edge_cnn.host.training.checkpointing import Checkpointing
 from tests.unmeasured import unmeasured
 
-FILES = ["history.json", "model.keras", "report.html", "training.json"]
+FILES = ["history.json", "model.keras", "progress.html", "report.html", "training.json"]
 KILLS = 20
 
 
