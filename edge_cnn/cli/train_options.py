@@ -50,6 +50,7 @@ LEARNING: tuple[Decorator, ...] = (
     ),
     click.option("--weight-decay", type=float, help="Pulls weights to 0, times the learning rate."),
     click.option("--clip-norm", type=float, help="Longest gradient; default: as it is."),
+    click.option("--label-smoothing", type=float, help="Share of the target that goes to all classes alike."),
     click.option(
         "--precision",
         default="float32",
@@ -110,6 +111,7 @@ FROM_RECIPE = (
     "weight_decay",
     "augmentation",
     "patience",
+    "label_smoothing",
 )
 """What the recipe of the data decides where the user says nothing. A learning rate and a weight decay are good for an
 optimizer, so they go with it."""
@@ -137,7 +139,7 @@ def make_config(chosen: dict[str, Any], recipe: Recipe, seed: int) -> TrainConfi
     from edge_cnn.host.training import TrainConfig
     from edge_cnn.host.training.augmentation import find_augmentation
     from edge_cnn.host.training.class_weights import parse_class_weights
-    from edge_cnn.host.training.objectives import RECONSTRUCTION
+    from edge_cnn.host.training.objectives import CROSS_ENTROPY, RECONSTRUCTION
 
     values = dict(chosen)
     own_optimizer = values["optimizer"] not in (None, recipe.optimizer)
@@ -146,8 +148,11 @@ def make_config(chosen: dict[str, Any], recipe: Recipe, seed: int) -> TrainConfi
             values[name] = getattr(recipe, name)
     if chosen["objective"] is None and find_architecture(values["architecture"]).task == RECONSTRUCTION:
         values["objective"] = RECONSTRUCTION
+    if chosen["label_smoothing"] is None and values["objective"] != CROSS_ENTROPY:
+        values["label_smoothing"] = 0.0
     return TrainConfig(
         seed=seed,
+        validation_share=recipe.validation_share,
         patience=values.pop("patience") or None,
         augmentation=find_augmentation(values.pop("augmentation")),
         class_weights=parse_class_weights(weights) if (weights := values.pop("class_weights")) is not None else None,

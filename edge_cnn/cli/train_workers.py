@@ -114,7 +114,10 @@ def supervise_workers(crew: Crew, console: Console, config: TrainConfig, words: 
     def on_loss(who: str) -> None:
         console.note(f"{who}; all workers start again from the last checkpoint")
 
-    return supervise(worker_command(words), clusters, on_loss)
+    status = supervise(worker_command(words), clusters, on_loss)
+    if cluster is not None and not cluster.is_chief:
+        console.note(f"the training ended with status {status}; the chief at {cluster.addresses[0]} has the rest")
+    return status
 
 
 def check_work(crew: Crew, config: TrainConfig) -> None:

@@ -114,17 +114,17 @@ def test_the_same_seed_trains_alike_and_replaces_what_was_there(npz, tmp_path, c
 @pytest.fixture
 def interrupted_after(monkeypatch):
     """Presses Ctrl-C when the given epoch has ended."""
-    from edge_cnn.cli import train_command
+    from edge_cnn.cli.train_live import Live
 
     def arm(epoch):
-        original = train_command._Live.on_epoch
+        original = Live.on_epoch
 
         def on_epoch(self, record):
             original(self, record)
             if record.epoch == epoch:
                 signal.raise_signal(signal.SIGINT)
 
-        monkeypatch.setattr(train_command._Live, "on_epoch", on_epoch)
+        monkeypatch.setattr(Live, "on_epoch", on_epoch)
 
     return arm
 
@@ -155,8 +155,9 @@ def test_a_write_that_fails_leaves_the_old_files_whole(npz, tmp_path, monkeypatc
     monkeypatch.setattr("edge_cnn.host.training.files._json", lambda _value: 1 / 0)
     assert main(["train", "--data", str(npz), "--arch", small_network, "--out", str(tmp_path), "--epochs", "1"]) == 2
     assert "internal error: ZeroDivisionError" in capsys.readouterr().err
-    assert sorted(path.name for path in tmp_path.iterdir()) == FILES
-    assert all((tmp_path / name).read_text() == "old" for name in FILES)
+    # The page of the progress is gone, as nothing progresses.
+    assert sorted(path.name for path in tmp_path.iterdir()) == [name for name in FILES if name != "progress.html"]
+    assert all(path.read_text() == "old" for path in tmp_path.iterdir())
 
 
 def refused(words, capsys, status=2):

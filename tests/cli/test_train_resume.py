@@ -92,7 +92,7 @@ def words(npz, small_network):
 @pytest.fixture
 def ctrl_c_at(monkeypatch):
     """Presses Ctrl-C while the given epoch and step are going on."""
-    from edge_cnn.cli import train_command
+    from edge_cnn.cli import train_live
 
     monkeypatch.setattr(loop, "SECONDS_A_CALL", 0.0)
 
@@ -101,7 +101,7 @@ def ctrl_c_at(monkeypatch):
             if (progress.epoch, progress.step) == (epoch, step):
                 signal.raise_signal(signal.SIGINT)
 
-        monkeypatch.setattr(train_command._Live, "on_step", on_step)
+        monkeypatch.setattr(train_live.Live, "on_step", on_step)
 
     return arm
 

@@ -57,3 +57,16 @@ def test_stderr_names_the_page_to_watch_and_the_result_the_loss_of_the_test_part
     document = json.loads(told.out)
     history = json.loads((out / "history.json").read_text())
     assert document["test_loss"] == history[document["best_epoch"]]["test_loss"]
+
+
+def test_the_film_in_the_report_is_of_the_restart_that_was_kept(tmp_path):
+    out = tmp_path / "run"
+    assert main(["train", "--data", "spiral", "--epochs", "2", "--restarts", "2", "--out", str(out)]) == 0
+    history = json.loads((out / "history.json").read_text())
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert f"epoch 0: test loss {history[0]['test_loss']:.3f}" in page
+
+
+def test_weights_by_class_name_are_no_trouble_for_the_film(tmp_path):
+    words = ["--epochs", "1", "--class-weights", "orange=2"]
+    assert main(["train", "--data", "spiral", *words, "--out", str(tmp_path / "run")]) == 0

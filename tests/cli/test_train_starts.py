@@ -93,9 +93,9 @@ def test_restarts_keep_the_best_and_tell_of_all(train, small_network):
 
 
 def test_ctrl_c_in_the_third_restart_keeps_the_best_of_the_first_two(train, small_network, monkeypatch):
-    from edge_cnn.cli.train_live import Live
+    from edge_cnn.cli import train_live
 
-    on_epoch, told = Live.on_epoch, []
+    on_epoch, told = train_live.Live.on_epoch, []
 
     def press(self, record):
         on_epoch(self, record)
@@ -103,7 +103,7 @@ def test_ctrl_c_in_the_third_restart_keeps_the_best_of_the_first_two(train, smal
         if len(told) == 8:  # 0, 1, 2 of the first two, then 0 and 1
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(Live, "on_epoch", press)
+    monkeypatch.setattr(train_live.Live, "on_epoch", press)
     document, said, _ = train("--arch", small_network, "--restarts", "5")
     assert [row["ended"] for row in document["restarts"]] == ["finished", "finished", "interrupted"]
     assert document["val_loss"] == min(row["val_loss"] for row in document["restarts"][:2])

@@ -64,7 +64,7 @@ def test_a_training_that_goes_on_takes_back_what_it_does_again(words, tmp_path, 
     pytest.importorskip("tensorboardX", reason="needs tensorboardX; pip install 'edge-cnn[tensorboard]'")
     import signal
 
-    from edge_cnn.cli import train_command
+    from edge_cnn.cli import train_live
 
     def on_step(_live, progress):
         if progress.epoch == 2:
@@ -73,7 +73,7 @@ def test_a_training_that_goes_on_takes_back_what_it_does_again(words, tmp_path, 
     logs = ["--tensorboard", str(tmp_path / "logs")]
     with monkeypatch.context() as patch:
         patch.setattr("edge_cnn.host.training.loop.SECONDS_A_CALL", 0.0)
-        patch.setattr(train_command._Live, "on_step", on_step)
+        patch.setattr(train_live.Live, "on_step", on_step)
         assert main([*words, "--batch-size", "8", *logs]) == 0
     assert main([*words, "--batch-size", "8", *logs, "--resume"]) == 0
     values, purges = events(tmp_path / "logs")

@@ -31,6 +31,8 @@ class Recipe:
             Nothing is chosen by it.
         weight_decay: None: the optimizer's own.
         patience: epochs without a lower validation loss until it stops; None: never.
+        label_smoothing: share of the target that goes to all classes alike.
+        validation_share: share of the training part that no update sees.
     """
 
     architecture: str
@@ -43,6 +45,8 @@ class Recipe:
     watch_test: bool = False
     weight_decay: float | None = None
     patience: int | None = 10
+    label_smoothing: float = 0.0
+    validation_share: float = 0.1
 
 
 SMALLEST_PICTURE = 8

@@ -47,6 +47,8 @@ class TrainConfig:
         schedule: a row of `SCHEDULES`.
         warm_up: share of the steps in which the learning rate rises from 0, in [0, 1).
         weight_decay: pulls weights to 0, see `make_optimizer`; None takes the optimizer's own default.
+        label_smoothing: share of the target that goes to all classes alike, in [0, 1); for the cross-entropy only. It
+            keeps a long training from growing ever surer of itself.
         clip_norm: longest gradient of all layers together; None leaves gradients as they are.
         precision: a row of `POLICIES`, or "auto", which measures; the network that is left is float32 in any case.
         initialization: a row of `INITIALIZATIONS`.
@@ -72,6 +74,7 @@ class TrainConfig:
     warm_up: float = 0.05
     weight_decay: float | None = None
     clip_norm: float | None = None
+    label_smoothing: float = 0.0
     precision: str = FLOAT32
     initialization: str = RANDOM
     initial_seed: int | None = None
@@ -114,6 +117,10 @@ class TrainConfig:
             raise InputError(f"warm-up {self.warm_up}: it is a share of the steps, from 0 to below 1; try 0.05")
         if self.weight_decay is not None and not 0 <= self.weight_decay < math.inf:
             raise InputError(f"weight decay {self.weight_decay}: it must be 0 or positive; try 0.0005")
+        if not 0 <= self.label_smoothing < 1:
+            raise InputError(f"label smoothing {self.label_smoothing}: it is a share, from 0 to below 1; try 0.1")
+        if self.label_smoothing and self.objective != CROSS_ENTROPY:
+            raise InputError(f"label smoothing is for {CROSS_ENTROPY}, got {self.objective}; leave it out")
         if self.clip_norm is not None and not 0 < self.clip_norm < math.inf:
             raise InputError(f"clip norm {self.clip_norm}: it must be positive; try 1")
 

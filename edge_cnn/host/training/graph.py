@@ -18,7 +18,7 @@ from edge_cnn.core.errors import InputError
 from edge_cnn.host.architectures.architecture import LOGITS
 from edge_cnn.host.tensorflow_import import import_tensorflow
 from edge_cnn.host.training.augmentation import Augmentation, augment, change, draw_changes
-from edge_cnn.host.training.objectives import Objective
+from edge_cnn.host.training.objectives import Objective, smoothed
 from edge_cnn.host.training.precision import FLOAT32, is_scaling, with_precision
 from edge_cnn.host.training.units import leaf_layers
 
@@ -87,6 +87,7 @@ class TrainingGraph:
         class_weights: NDArray[np.float32],
         augmentation: Augmentation | None,
         precision: str = FLOAT32,
+        label_smoothing: float = 0.0,
     ) -> None:
         """Make the graphs.
 
@@ -100,12 +101,14 @@ class TrainingGraph:
             augmentation: None leaves the images as they are.
             precision: a row of `PRECISIONS`; where it is not float32, `self.model` is a copy that computes in it, and
                 `optimizer` scales the loss where its floats need that.
+            label_smoothing: share of the target that goes to all classes alike, in steps alone: not in `evaluate`.
         """
         self._tf, self._keras = import_tensorflow()
         self.model = with_precision(model, precision)
         self.mean = self._keras.models.clone_model(model)
         self.mean.set_weights(model.get_weights())
         self._objective, self._optimizer, self._augmentation = objective, optimizer, augmentation
+        self._trained_losses = smoothed(objective, label_smoothing)
         self._output, self._mean_output = (self._before_softmax(network) for network in (self.model, self.mean))
         self._trained = self._output.trainable_variables
         # A frozen weight is its own mean, without the rounding.
@@ -278,7 +281,7 @@ class TrainingGraph:
         count = tf.cast(batch, tf.float32)
         with tf.GradientTape() as tape:
             output = self._output(images, training=True)
-            losses = self._objective.losses(tf, output, labels, images) * tf.gather(self._weights, labels)
+            losses = self._trained_losses(tf, output, labels, images) * tf.gather(self._weights, labels)
             penalties = tf.add_n([tf.constant(0.0), *self._output.losses])
             loss = tf.reduce_sum(losses) / count + tf.cast(stop - start, tf.float32) / count * penalties
             scaled = self._optimizer.scale_loss(loss)

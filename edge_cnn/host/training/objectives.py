@@ -63,6 +63,23 @@ OBJECTIVES: dict[str, Objective] = {
 }
 
 
+def smoothed(objective: Objective, share: float) -> Callable[[Any, Any, Any, Any], Any]:
+    """The losses of an objective where a share of the target goes to all classes (Szegedy et al. 2016, section 7).
+
+    Args:
+        objective: the cross-entropy, or any where the share is 0.
+        share: in [0, 1).
+    """
+    if share == 0:
+        return objective.losses
+
+    def losses(tf: Any, logits: Any, labels: Any, inputs: Any) -> Any:
+        alike = -tf.reduce_mean(tf.nn.log_softmax(logits), axis=1)
+        return (1 - share) * objective.losses(tf, logits, labels, inputs) + share * alike
+
+    return losses
+
+
 def find_objective(name: str) -> Objective:
     """Raises: InputError: unknown name."""
     if name not in OBJECTIVES:

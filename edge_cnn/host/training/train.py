@@ -99,6 +99,7 @@ def train(
         weights,
         config.augmentation,
         config.precision,
+        config.label_smoothing,
     )
     tested = None
     if config.learning_rate == AUTO_RATE:

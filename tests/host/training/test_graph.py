@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edge_cnn.host.training.graph import Steps, TrainingGraph
-from edge_cnn.host.training.objectives import OBJECTIVES, find_objective
+from edge_cnn.host.training.objectives import OBJECTIVES, find_objective, smoothed
 from edge_cnn.host.training.optimizers import make_optimizer
 
 SAMPLES, CLASSES = 12, 3
@@ -141,6 +141,17 @@ def test_a_reconstruction_has_a_loss_and_no_right_answers(data):
     graph.run(steps([range(SAMPLES)] * 20))
     assert np.isnan(graph.totals().accuracy)
     assert graph.evaluate(*data)[0] < loss
+
+
+def test_smoothed_labels_give_the_cross_entropy_of_keras_with_label_smoothing():
+    import keras
+    import tensorflow as tf
+
+    logits = np.random.default_rng(0).normal(size=(5, CLASSES)).astype(np.float32)
+    labels = np.array([0, 1, 2, 1, 0])
+    peer = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.2, reduction="none")
+    losses = smoothed(find_objective("cross-entropy"), 0.2)(tf, tf.constant(logits), tf.constant(labels), None)
+    np.testing.assert_allclose(losses, peer(np.eye(CLASSES, dtype=np.float32)[labels], logits), rtol=1e-5)
 
 
 def test_two_classes_give_the_squared_error_of_one_output_between_minus_and_plus_one():

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from edge_cnn.cli.train_options import FROM_RECIPE, make_config
+from edge_cnn.cli.train_options import FROM_RECIPE
 from edge_cnn.host.datasets import DATASETS, load_dataset
-from edge_cnn.host.training import train
+from edge_cnn.host.training import TrainConfig, train
+from edge_cnn.host.training.augmentation import find_augmentation
 
 TEXT = 0.106
 """Loss that the text's run in the Playground had after 1,531 epochs."""
@@ -13,9 +14,10 @@ TEXT = 0.106
 
 def loss_and_wrong(seed, epochs=None):
     """Of the network that is left, measured anew: `test_playground_loss.py` shows that it is the Playground's loss."""
-    chosen = dict.fromkeys(FROM_RECIPE) | {"epochs": epochs}
-    spiral = load_dataset("spiral")
-    result = train(make_config(chosen, DATASETS["spiral"].recipe, seed), spiral.train)
+    spiral, recipe = load_dataset("spiral"), DATASETS["spiral"].recipe
+    chosen = {name: getattr(recipe, name) for name in FROM_RECIPE}
+    chosen |= {"augmentation": find_augmentation(recipe.augmentation), "epochs": epochs or recipe.epochs}
+    result = train(TrainConfig(seed=seed, **chosen), spiral.train)
     scores = result.model.predict(spiral.test.images, verbose=0).astype(np.float64)
     output, target = scores[:, 1] - scores[:, 0], 2 * spiral.test.labels - 1
     return np.mean(0.5 * (output - target) ** 2), int(np.sum((output > 0) != (target > 0)))

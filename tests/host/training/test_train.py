@@ -194,6 +194,8 @@ def test_the_last_batch_may_be_the_only_one(bars, quick):
         ({"patience": 0}, "patience 0: it must be at least 1"),
         ({"class_weights": "even"}, "unknown class weights 'even'; known: balanced"),
         ({"validation_share": 1.0}, "validation share 1.0: it must lie between 0 and 1"),
+        ({"label_smoothing": 1.0}, "label smoothing 1.0: it is a share"),
+        ({"label_smoothing": 0.1, "objective": "squared-error"}, "label smoothing is for cross-entropy"),
         ({"seed": -1}, "seed -1: it must lie between"),
     ],
 )

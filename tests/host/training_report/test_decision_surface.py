@@ -22,7 +22,7 @@ def story_of(dataset, config):
     watcher = Film(plane_of(dataset.train, dataset.test))
     result = train(config, dataset.train, on_view=watcher.on_view)
     evaluation = evaluate(predict_scores(result.model, dataset.test, result.preprocessing), dataset.test)
-    return Story(result, evaluation, dataset, training_record(result, dataset, evaluation), watcher.frames)
+    return Story(result, evaluation, dataset, training_record(result, dataset, evaluation), frames=watcher.frames)
 
 
 @pytest.fixture(scope="module")

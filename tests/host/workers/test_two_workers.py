@@ -10,9 +10,11 @@ import time
 import numpy as np
 import pytest
 
+from edge_cnn.cli.main import main
 from edge_cnn.host.training.checkpoint import NAME as CHECKPOINT
 from edge_cnn.host.training.checkpoint import read_checkpoint
 from edge_cnn.host.training.files import HISTORY, MODEL
+from edge_cnn.host.workers.supervisor import local_clusters
 
 pytestmark = pytest.mark.slow
 
@@ -92,7 +94,9 @@ def test_normalization_over_the_batch_and_augmentation_are_those_of_the_whole_ba
 
 
 def test_the_chief_leaves_the_usual_files_and_no_checkpoint(together):
-    assert sorted(path.name for path in together.iterdir()) == [HISTORY, MODEL, "report.html", "training.json"]
+    left = {path.name for path in together.iterdir()}
+    assert left >= {HISTORY, MODEL, "report.html", "training.json"}
+    assert CHECKPOINT not in left
 
 
 def weights(out):
@@ -154,3 +158,46 @@ def test_ctrl_c_ends_all_workers_at_the_same_step_and_keeps_the_best(tmp_path):
     assert "interrupted after epoch" in errors
     assert read_checkpoint(tmp_path / CHECKPOINT).state.epoch == document["epochs"] + 1
     assert (tmp_path / MODEL).exists()
+
+
+def test_workers_with_different_options_end_before_the_first_step_with_the_difference(tmp_path):
+    addresses = ",".join(local_clusters(2)[0].addresses)
+    both = [
+        started(
+            [*SPIRAL, "--learning-rate", rate, "--worker-addresses", addresses, "--worker-index", str(index)],
+            tmp_path / f"{index}",
+        )
+        for index, rate in enumerate(("0.01", "0.02"))
+    ]
+    results = [ended(process) for process in both]
+    assert [(status, output) for status, output, _ in results] == [(2, "")] * 2
+    said = "worker 1 has configuration learning_rate 0.02, the chief 0.01; give all workers the same options"
+    assert all(said in errors for _, _, errors in results), results
+    assert not (tmp_path / "0").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["--workers", "2", "--batch-size", "1"], 2, "2 workers share batches of 1 samples, so some would have none"),
+        (["--workers", "0"], 2, "--workers 0: give 1 or more"),
+        (["--worker-index", "0"], 2, "--worker-addresses and --worker-index go together"),
+        (["--workers", "2", "--precision", "auto"], 2, "precision auto: workers may measure otherwise"),
+        (["--workers", "2", "--search", "3"], 2, "--search does not go with several workers"),
+        (["--workers", "2", "--worker-timeout", "0"], 2, "worker timeout 0.0: it must be a positive number"),
+    ],
+)
+def test_options_that_cannot_be_are_one_clear_line_before_any_worker_starts(tmp_path, capsys, words, status, said):
+    assert main(["train", *SPIRAL, *words, "--out", str(tmp_path / "out"), "--quiet"]) == status
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 1
+    assert said in errors[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_chief_that_waits_in_vain_ends_with_status_3(tmp_path):
+    addresses = ",".join(local_clusters(2)[0].addresses)
+    words = [*SPIRAL, "--worker-addresses", addresses, "--worker-index", "0", "--worker-timeout", "0.5"]
+    status, _, errors = ended(started(words, tmp_path / "out"))
+    assert status == 3
+    assert "did not come within 0.5 s; start it with the same options" in errors
