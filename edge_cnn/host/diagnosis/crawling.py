@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edge_cnn.host.diagnosis.finding import Finding, Trajectory
+from edge_cnn.host.training.initialization import RANDOM
 from edge_cnn.host.training.rate_choice import USUAL
 
 FAR = 0.5
@@ -29,6 +30,8 @@ def crawling(trajectory: Trajectory) -> Finding | None:
     The way is the sum of the learning rates, not of the epochs: a cosine stands nearly still at its end.
     """
     losses, done, config = trajectory.losses, len(trajectory.losses), trajectory.config
+    if config.initialization != RANDOM:
+        return None  # Units that are all alike learn little at any rate.
     if done < max(AT_LEAST, EPOCHS_GONE * config.epochs) or config.peak_rate > NOT_SMALL * USUAL[config.optimizer]:
         return None
     if losses[-1] < FAR * trajectory.unlearned_loss or losses[-1] > NOT_LOWEST * losses.min():
@@ -42,5 +45,13 @@ def crawling(trajectory: Trajectory) -> Finding | None:
         "crawling",
         f"after {done} of {config.epochs} epochs the training loss is {losses[-1]:.4g}, where a constant answer "
         f"has {trajectory.unlearned_loss:.4g}, and it is still falling, by {fall:.2g} since epoch {middle + 1}",
-        f"{trajectory.higher_rate()} or --learning-rate auto",
+        _advice(trajectory),
     )
+
+
+def _advice(trajectory: Trajectory) -> str:
+    """A higher rate; where it is the usual one already, the epochs are too few."""
+    config = trajectory.config
+    if config.peak_rate >= USUAL[config.optimizer] / 2:
+        return f"--epochs {4 * config.epochs}"
+    return f"{trajectory.higher_rate()} or --learning-rate auto"

@@ -37,6 +37,22 @@ def names(*arguments, **named):
 GOOD = list(2.5 * np.exp(-np.arange(31) / 4) + 0.02)
 
 
+SLOW = list(2.3 - 0.02 * np.arange(31))
+
+
+@pytest.mark.parametrize(("rate", "advice"), [(1e-4, "--learning-rate"), (0.01, "--epochs 120")])
+def test_what_crawls_at_the_usual_rate_needs_more_epochs(rate, advice):
+    config = TrainConfig(optimizer="adam", learning_rate=rate, epochs=30)
+    (finding,) = diagnose(trajectory(SLOW, rates=[rate] * 30, config=config))
+    assert finding.name == "crawling"
+    assert finding.advice.startswith(advice)
+
+
+def test_identical_weights_are_not_told_to_take_larger_steps():
+    config = TrainConfig(optimizer="adam", learning_rate=1e-4, epochs=30, initialization="identical")
+    assert diagnose(trajectory(SLOW, rates=[1e-4] * 30, config=config)) == ()
+
+
 def test_a_good_training_is_nothing_to_worry_about():
     assert names(GOOD) == []
     assert all(names(GOOD[: n + 1]) == [] for n in range(len(GOOD)))
