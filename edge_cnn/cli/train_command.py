@@ -40,6 +40,8 @@ def command(
 ) -> int:
     """Train a CNN on DATA with full back-propagation.
 
+    What is not given comes from the recipe of DATA ('edge-cnn data'), or from the usual one for data of your own.
+
     The best weights by validation are kept; Ctrl-C ends the training and keeps the best so far, and --resume goes on.
     """
     from edge_cnn.host.data_audit import audited

@@ -32,7 +32,7 @@ class _Rate(click.ParamType):
 
 
 NETWORK: tuple[Decorator, ...] = (
-    click.option("--arch", "architecture", help="A network of docs/training.md: lenet, resnet8, ..."),
+    click.option("--arch", "architecture", help="mlp, lenet, resnet8, mobilenet_v1_025, ds_cnn or autoencoder."),
 )
 
 LEARNING: tuple[Decorator, ...] = (
