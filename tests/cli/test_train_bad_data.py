@@ -8,7 +8,7 @@ from PIL import Image
 
 from edge_cnn.cli.main import main
 
-FILES = ["history.json", "model.keras", "report.html", "training.json"]
+FILES = ["history.json", "model.keras", "progress.html", "report.html", "training.json"]
 
 
 def bars(count=60, side=10):

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,6 +19,10 @@ from edge_cnn.device.stream.result import StreamConfig
 from edge_cnn.device.stream.tuning import StreamTuner
 
 COUNT = 400
+
+LEARNS_FREELY = StreamConfig(rule=CommitRule(forgettable=1.0))
+"""How well a stream learns, whatever becomes of the old task: the batch that it is held against has no such guard, and
+how much of the old task a head must lose for a new one differs from network to network."""
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +55,7 @@ def accuracy(classifier, images, labels):
 def test_a_stream_arrives_within_five_points_of_the_batch_on_fresh_samples(open_base, inverted, key):
     images, labels = inverted
     base = open_base(key)
-    tuner = StreamTuner(base)
+    tuner = StreamTuner(base, LEARNS_FREELY)
     steps, updates = follow(tuner, images[:COUNT], labels[:COUNT], every=40)
     batch = finetune(base, images[:COUNT], labels[:COUNT]).classifier
     fresh = images[COUNT:], labels[COUNT:]
@@ -68,7 +73,7 @@ def test_the_head_is_as_good_as_scikit_learns_on_the_same_embeddings(open_base, 
     linear = pytest.importorskip("sklearn.linear_model")
     images, labels = inverted
     base = open_base()
-    tuner = StreamTuner(base)
+    tuner = StreamTuner(base, LEARNS_FREELY)
     steps, _ = follow(tuner, images[:COUNT], labels[:COUNT], every=50)
     embedder = Embedder(base)
     z = embedder.to_real(embedder.codes(images))
@@ -237,7 +242,10 @@ def test_a_stream_may_mix_pixels_with_float_model_inputs(open_base, inverted, ke
     tuner, pixels = StreamTuner(open_base(key)), StreamTuner(open_base(key))
     steps, updates = follow(tuner, mixed, labels, every=50)
     assert updates == follow(pixels, images, labels, every=50)[1]
-    assert tuner.summary == pixels.summary
+    # The batches of the two differ, and so the last bits of what float32 sums of them come to.
+    assert replace(tuner.summary, certificate=pixels.summary.certificate) == pixels.summary
+    errors = [stream.summary.certificate.max_logit_error for stream in (tuner, pixels)]
+    assert errors[0] == pytest.approx(errors[1], abs=1e-5)
     held = [i for i, step in enumerate(steps) if step.held_out]
     assert {mixed[i].dtype for i in held} == {np.dtype(np.uint8), np.dtype(np.float32)}
     alone = [tuner.committed.predict(mixed[i][None]).indices[0] for i in held]
