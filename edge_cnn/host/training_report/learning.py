@@ -12,6 +12,6 @@ def learning(story: Story) -> Section:
     return Section(
         "Learning",
         training_curve(story.result.history, find_objective(story.result.config.objective).unit),
-        "Epoch 0 is the untrained network. Training is measured while the images are changed at random and with "
-        "dropout, so it may look worse than validation, which is measured on samples that no update saw.",
+        "Epoch 0 is the untrained network. Training is measured while weights move, with augmentation and dropout "
+        "where there are any: it may look worse than validation, which is measured on samples that no update saw.",
     )
