@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_cnn.host.tensorflow_import import import_tensorflow
-from edge_cnn.host.training.graph import LastStep, TrainingGraph
+from edge_cnn.host.training.graph import TrainingGraph
+from edge_cnn.host.training.steps import LastStep
 
 LARGE_INPUT = 1e3
 """Inputs of a network lie about 0; beyond this they were not normalized."""

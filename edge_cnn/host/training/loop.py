@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from edge_cnn.host.training.batches import EpochBatches, epoch_batches
 from edge_cnn.host.training.config import TrainConfig
 from edge_cnn.host.training.divergence import Divergence, find_divergence
-from edge_cnn.host.training.graph import Steps, Totals, TrainingGraph
+from edge_cnn.host.training.graph import TrainingGraph
 from edge_cnn.host.training.records import BestEpoch, EpochRecord, StepProgress, TrainingState
 from edge_cnn.host.training.schedules import Course, learning_rates, warm_up_steps
+from edge_cnn.host.training.steps import Steps, Totals
 
 AVERAGING = 0.99
 """Decay, a step, of the running mean of the weights."""

@@ -13,11 +13,12 @@ from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.host.architectures import build_model
 from edge_cnn.host.tensorflow_import import import_tensorflow
 from edge_cnn.host.training.config import TrainConfig
-from edge_cnn.host.training.graph import Steps, TrainingGraph
+from edge_cnn.host.training.graph import TrainingGraph
 from edge_cnn.host.training.inputs import default_preprocessing, model_inputs
 from edge_cnn.host.training.objectives import find_objective
 from edge_cnn.host.training.optimizers import make_optimizer
 from edge_cnn.host.training.precision import AUTO, PrecisionChoice, choose_precision, with_loss_scale
+from edge_cnn.host.training.steps import Steps
 
 
 def settle_precision(

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from edge_cnn.host.training.batches import epoch_batches
 from edge_cnn.host.training.config import TrainConfig
-from edge_cnn.host.training.graph import Steps, TrainingGraph
+from edge_cnn.host.training.graph import TrainingGraph
 from edge_cnn.host.training.rate_choice import CYCLE, EXPLODED, RangeTest, choose_rate, relative_losses
+from edge_cnn.host.training.steps import Steps
 
 LOWEST, HIGHEST = 1e-4, 10.0
 """Where the rates begin and end; five decades, as a few steps have to do."""

@@ -10,9 +10,10 @@ from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.host.architectures import ARCHITECTURES, build_model
 from edge_cnn.host.architectures.architecture import LOGITS, SCORES, Architecture
 from edge_cnn.host.training import TrainConfig, train
-from edge_cnn.host.training.graph import Steps, TrainingGraph
+from edge_cnn.host.training.graph import TrainingGraph
 from edge_cnn.host.training.objectives import find_objective
 from edge_cnn.host.training.optimizers import make_optimizer
+from edge_cnn.host.training.steps import Steps
 
 SGD = TrainConfig(epochs=4, batch_size=16, augmentation=None, optimizer="sgd", warm_up=0.0, schedule="constant")
 

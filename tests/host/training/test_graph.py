@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from edge_cnn.host.training.graph import Steps, TrainingGraph
+from edge_cnn.host.training.graph import TrainingGraph
 from edge_cnn.host.training.objectives import OBJECTIVES, find_objective, smoothed
 from edge_cnn.host.training.optimizers import make_optimizer
+from edge_cnn.host.training.steps import Steps
 
 SAMPLES, CLASSES = 12, 3
 
