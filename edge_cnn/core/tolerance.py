@@ -103,7 +103,8 @@ _ORT = Tolerance(
     None,
     0.98,
     0.01,
-    "x86 without VNNI saturates 16-bit partial sums of uint8 x int8 products; else bit for bit",
+    "x86 without VNNI saturates 16-bit partial sums of uint8 x int8 products; else up to 3 % of the logits of a "
+    "ResNet-8 differ by 1 LSB between x86 and ARM, which round the float scale of a sum differently",
     0.98,
 )
 

@@ -31,8 +31,8 @@ This page is made from the code: `python -m edge_cnn.verify.tolerance_page docs/
 
 The host records what its own reference kernels compute of the golden samples, and a device must compute the same. How
 near depends on the numeric scheme and on the family of kernels that ran: integer kernels of one family give the same
-bits on every machine, those of another round each layer a little differently. The bounds travel in the bundle's
-manifest, so an older bundle keeps the ones that it was exported with.
+bits on every machine (ONNX Runtime's nearly so), those of another round each layer a little differently. The bounds
+travel in the bundle's manifest, so an older bundle keeps the ones that it was exported with.
 
 Logits are compared where the graph has a head, since a saturated softmax hides differences. One LSB is one step of the
 quantized tensor's own scale.

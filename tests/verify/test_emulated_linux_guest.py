@@ -123,6 +123,20 @@ def codes_here(artifact, runtime, bundle, count):
         device.close()
 
 
+def logits_there_and_here(device, bundle, runtime):
+    """Codes of the logits for each file of the runtime's format; a saturated softmax would hide a difference."""
+    pairs = []
+    for file in bundle.artifacts:
+        if file.format == find_runtime(runtime).format:
+            view = split_head(file).logits_view
+            here, family = codes_here(view, runtime, bundle, 16)
+            there, family_there = codes_of(device, view, runtime, bundle, 16)
+            assert family_there == family
+            assert len(np.unique(here)) > 10, "constant outputs would agree on any machine"
+            pairs.append((there, here))
+    return pairs
+
+
 def saturates_ort():
     """Whether ONNX Runtime's x86 kernels saturate 16-bit partial sums here."""
     if platform.machine() != "x86_64":
@@ -131,20 +145,22 @@ def saturates_ort():
     return not {"avx512_vnni", "avx_vnni"} & set(flags)
 
 
-@pytest.mark.parametrize("runtime", ["litert", "litert-ref", "onnxruntime"])
+@pytest.mark.parametrize("runtime", ["litert", "litert-ref"])
 def test_int8_resnet8_is_the_same_bit_for_bit_here_and_on_aarch64(aarch64, resnet8, runtime):
-    if runtime == "onnxruntime" and saturates_ort():
+    ((there, here),) = logits_there_and_here(aarch64, resnet8, runtime)
+    np.testing.assert_array_equal(there, here)
+
+
+def test_onnxruntime_rounds_few_logits_of_int8_resnet8_the_other_way_on_aarch64(aarch64, resnet8):
+    if saturates_ort():
         pytest.skip("this processor has no VNNI, so ONNX Runtime saturates partial sums here; use one that has it")
-    files = [a for a in resnet8.artifacts if a.format == find_runtime(runtime).format]
-    assert len(files) == (2 if runtime == "onnxruntime" else 1)
-    for file in files:
-        # The logits, since a saturated softmax hides a difference.
-        view = split_head(file).logits_view
-        here, family = codes_here(view, runtime, resnet8, 4)
-        there, family_there = codes_of(aarch64, view, runtime, resnet8, 4)
-        assert family_there == family
-        np.testing.assert_array_equal(there, here)
-        assert len(np.unique(here)) > 10, "constant outputs would agree on any machine"
+    both_files = logits_there_and_here(aarch64, resnet8, "onnxruntime")
+    assert len(both_files) == 2
+    for there, here in both_files:
+        gaps = np.abs(there.astype(int) - here)
+        # It scales sums in floating point, which ARM fuses: 0 to 2.8 % of the logits of five networks, and 1 LSB each.
+        assert gaps.max() <= 1
+        assert (gaps > 0).mean() <= 0.05
 
 
 def test_every_file_of_ours_passes_on_every_emulated_machine(short_path):
