@@ -44,6 +44,7 @@ def command(
 
     The best weights by validation are kept; Ctrl-C ends the training and keeps the best so far, and --resume goes on.
     """
+    from edge_cnn.core.labelled_images import held_out
     from edge_cnn.host.data_audit import audited
     from edge_cnn.host.data_source import load_data
     from edge_cnn.host.datasets import DATASETS, recipe_of
@@ -80,7 +81,8 @@ def command(
     for remark in dataset.remarks:
         console.note(f"data: {remark.text}")
     console.note(
-        f"{config.architecture} on {dataset.name}: {len(dataset.train)} samples to train on, "
+        f"{config.architecture} on {dataset.name}: {len(dataset.train)} samples to train on "
+        f"({held_out(dataset.train.labels, config.validation_share)} of them held out for validation), "
         f"{len(dataset.test)} to test, {len(dataset.train.class_names)} classes"
     )
     settings = None if wanted is None else find_settings(wanted, out, config, dataset.train, console)

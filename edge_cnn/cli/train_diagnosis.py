@@ -42,11 +42,13 @@ class Watch:
         self._console, self._config, self._on_epoch = console, config, on_epoch
         self._constant_loss = constant_loss(config, samples.labels, samples.class_names)
         self._history = history
+        self._auto_rate = False
         self._said: set[str] = set()
 
     def on_range_test(self, tested: RangeTest) -> None:
         """Say what was chosen, and why."""
         self._config = replace(self._config, learning_rate=tested.learning_rate)
+        self._auto_rate = True
         self._console.note(f"learning rate {tested.reason}")
 
     def on_epoch(self, record: EpochRecord) -> None:
@@ -55,7 +57,8 @@ class Watch:
 
         self._on_epoch(record)
         self._history = (*self._history, record)
-        for finding in diagnose(Trajectory(self._history, self._config, self._constant_loss)):
+        trajectory = Trajectory(self._history, self._config, self._constant_loss, auto_rate=self._auto_rate)
+        for finding in diagnose(trajectory):
             if finding.name not in self._said:
                 self._said.add(finding.name)
                 if sys.stderr.isatty():

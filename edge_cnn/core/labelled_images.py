@@ -75,10 +75,24 @@ def stratified_split(
     second: list[NDArray[np.int64]] = []
     for label in np.unique(labels):
         members = rng.permutation(np.flatnonzero(labels == label))
-        count = min(max(round(share * len(members)), 1), len(members) - 1)
+        count = _held_out(len(members), share)
         second.append(members[:count])
         first.append(members[count:])
     return rng.permutation(np.concatenate(first)), rng.permutation(np.concatenate(second))
+
+
+def held_out(labels: NDArray[np.int64], share: float) -> int:
+    """How many samples `stratified_split` puts into its second part.
+
+    Args:
+        labels: int64 (n,).
+        share: in (0, 1).
+    """
+    return sum(_held_out(int(count), share) for count in np.bincount(labels) if count)
+
+
+def _held_out(members: int, share: float) -> int:
+    return min(max(round(share * members), 1), members - 1)
 
 
 def stratified_sample(labels: NDArray[np.int64], count: int, rng: np.random.Generator) -> NDArray[np.int64]:

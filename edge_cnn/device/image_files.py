@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edge_cnn.core.errors import DataError
 from edge_cnn.core.labelled_images import LabelledImages
+from edge_cnn.core.named_few import some
 from edge_cnn.core.npz import unpack_npz
 from edge_cnn.device.label_array import OnRemark, ignore_remarks, read_labels
 
@@ -133,7 +134,7 @@ def check_images(
     with np.errstate(over="ignore"):
         x = x.astype(np.float32)
     if not np.isfinite(x).all():
-        raise DataError(f"{name}: x holds NaN or infinity in {_bad_rows(x)} samples; clean the data")
+        raise DataError(f"{name}: x holds NaN or infinity {_bad_rows(x)}; clean the data")
     return x
 
 
@@ -145,8 +146,9 @@ def _advice(shape: tuple[int, ...]) -> str:
     return "reshape it"
 
 
-def _bad_rows(x: NDArray[Any]) -> int:
-    return int((~np.isfinite(x.reshape(len(x), -1)).all(axis=1)).sum())
+def _bad_rows(x: NDArray[Any]) -> str:
+    rows = np.flatnonzero(~np.isfinite(x.reshape(len(x), -1)).all(axis=1)).tolist()
+    return f"in sample {rows[0]}" if len(rows) == 1 else f"in {len(rows)} samples ({some([str(row) for row in rows])})"
 
 
 def _resized(images: NDArray[np.uint8], image_shape: tuple[int, int, int]) -> NDArray[np.uint8]:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from edge_cnn.core.errors import DataError
-from edge_cnn.core.labelled_images import LabelledImages, stratified_split
+from edge_cnn.core.labelled_images import LabelledImages, held_out, stratified_split
 
 
 def samples(n=20):
@@ -15,6 +15,12 @@ def test_a_split_is_disjoint_complete_and_keeps_the_classes():
     first, second = stratified_split(labels, 0.2, np.random.default_rng(1))
     assert sorted([*first, *second]) == list(range(100))
     assert np.bincount(labels[second]).tolist() == [10, 6, 4]
+
+
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.25, 0.9])
+def test_how_many_are_held_out_is_known_before(share):
+    labels = np.repeat([0, 2, 3], [50, 1, 7])
+    assert held_out(labels, share) == len(stratified_split(labels, share, np.random.default_rng(0))[1])
 
 
 def test_the_same_seed_gives_the_same_split_and_another_seed_another():

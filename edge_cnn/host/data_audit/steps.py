@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from edge_cnn.core.labelled_images import held_out
 from edge_cnn.host.data_audit.case import Case
 from edge_cnn.host.datasets.remark import Remark
 
@@ -13,11 +14,11 @@ _GOOD_STEPS = 10
 def batch_size(case: Case) -> Iterator[Remark]:
     """A batch larger than the data: one step an epoch, whatever was asked for."""
     asked = case.config.batch_size
-    samples = round(len(case.train) * (1 - case.config.validation_share))
+    samples = len(case.train) - held_out(case.train.labels, case.config.validation_share)
     if asked > samples:
         better = max(1, 1 << (samples // _GOOD_STEPS).bit_length() - 1) if samples >= _GOOD_STEPS else 1
         yield Remark(
             "batch size",
-            f"batch size {asked} is more than the {samples} samples to train on, so an epoch is one step; "
-            f"--batch-size {better} makes {samples // better}",
+            f"batch size {asked} is more than the {samples} samples that are not held out for validation, so an epoch "
+            f"is one step; --batch-size {better} makes {samples // better}",
         )

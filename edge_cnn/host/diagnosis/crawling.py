@@ -54,4 +54,4 @@ def _advice(trajectory: Trajectory) -> str:
     config = trajectory.config
     if config.peak_rate >= USUAL[config.optimizer] / 2:
         return f"--epochs {4 * config.epochs}"
-    return f"{trajectory.higher_rate()} or --learning-rate auto"
+    return trajectory.or_auto(trajectory.higher_rate())

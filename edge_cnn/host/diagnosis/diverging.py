@@ -16,7 +16,7 @@ DEAD = 0.01
 
 def diverging(trajectory: Trajectory) -> Finding | None:
     """A loss that is not finite, or one no better than a constant answer that has risen or whose gradients are dead."""
-    losses, advice = trajectory.losses, f"{trajectory.lower_rate()} or --learning-rate auto"
+    losses, advice = trajectory.losses, trajectory.or_auto(trajectory.lower_rate())
     if trajectory.diverged:
         evidence = f"the loss was not finite in epoch {len(trajectory.history)}, at a peak rate of "
         return Finding("diverging", f"{evidence}{trajectory.config.peak_rate:g}", advice)

@@ -47,12 +47,14 @@ class Trajectory:
         config: with a learning rate that is a number, or the optimizer's own.
         constant_loss: of the best answer that is the same for every input; None where there is none to compare with.
         diverged: whether a loss that is not finite ended it.
+        auto_rate: whether a range test chose the learning rate.
     """
 
     history: tuple[EpochRecord, ...]
     config: TrainConfig
     constant_loss: float | None
     diverged: bool = False
+    auto_rate: bool = False
 
     @property
     def losses(self) -> NDArray[np.float64]:
@@ -81,6 +83,10 @@ class Trajectory:
     def higher_rate(self) -> str:
         """The other way."""
         return f"--learning-rate {max(self.config.peak_rate * 5, USUAL[self.config.optimizer]):.2g}"
+
+    def or_auto(self, option: str) -> str:
+        """The option, or the range test where it was not what chose the rate."""
+        return option if self.auto_rate else f"{option} or --learning-rate auto"
 
 
 def constant_loss(config: TrainConfig, labels: NDArray[np.int64], class_names: Sequence[str]) -> float | None:
@@ -117,4 +123,4 @@ def trajectory_of(result: TrainResult, samples: LabelledImages) -> Trajectory:
     """
     known: Any = samples.labels[result.fit_rows]
     loss = constant_loss(result.config, known, samples.class_names)
-    return Trajectory(result.history, result.config, loss, result.diverged)
+    return Trajectory(result.history, result.config, loss, result.diverged, result.range_test is not None)

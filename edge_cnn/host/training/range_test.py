@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edge_cnn.host.training.batches import epoch_batches
 from edge_cnn.host.training.config import TrainConfig
 from edge_cnn.host.training.graph import TrainingGraph
-from edge_cnn.host.training.rate_choice import CYCLE, EXPLODED, RangeTest, choose_rate, relative_losses
+from edge_cnn.host.training.rate_choice import CYCLE, EXPLODED, RangeTest, choose_rate, relative_losses, untested
 from edge_cnn.host.training.steps import Steps
 
 LOWEST, HIGHEST = 1e-4, 10.0
@@ -26,17 +26,27 @@ LOWER_BY = 1e-3
 MOST_STEPS = 100
 """More make the curve finer, not the choice better."""
 
+FEWEST_STEPS = 3 * CYCLE
+"""With fewer the rate grows so much from turn to turn that the edge could be anywhere."""
+
 
 def range_test(graph: TrainingGraph, config: TrainConfig, samples: int) -> RangeTest:
     """Try rates on the untrained network and choose the peak of the training's schedule.
 
     Args:
-        graph: what will be trained; it is left as it was.
+        graph: what will be trained; it is left as it was. An epoch of fewer than `FEWEST_STEPS` steps leaves the
+            optimizer's usual rate.
         config: of the training.
         samples: of the training part.
     """
     batch = min(config.batch_size, samples)
     left = min(samples // batch, MOST_STEPS)
+    if left < FEWEST_STEPS:
+        return untested(
+            config.optimizer,
+            f"an epoch has {left} of the {FEWEST_STEPS} steps that a range test takes at least"
+            + (f"; --batch-size {samples // FEWEST_STEPS} makes so many" if samples >= FEWEST_STEPS else ""),
+        )
     before = graph.get_state()
     lowest = LOWEST
     while True:

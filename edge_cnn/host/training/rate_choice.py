@@ -41,6 +41,7 @@ class RangeTest:
             less than a cycle is done.
         edge: rate at which the curve has risen from its lowest point; None where it never did.
         learning_rate: chosen.
+        untested: why nothing was tried, so that `rates`, `losses` and `curve` are empty; empty where it was.
     """
 
     optimizer: str
@@ -49,12 +50,15 @@ class RangeTest:
     curve: tuple[float, ...]
     edge: float | None
     learning_rate: float
+    untested: str = ""
 
     @property
     def reason(self) -> str:
         """Why this rate, in one line."""
         chosen = f"{self.learning_rate:.2g}"
         usual = f"{self.optimizer}'s usual {USUAL[self.optimizer]:g}"
+        if self.untested:
+            return f"{chosen}, {self.optimizer}'s usual: {self.untested}"
         if self.edge is None:
             return f"{chosen}: the loss rose at no rate up to {self.rates[-1]:.2g}, so it is {usual}"
         return (
@@ -96,6 +100,16 @@ def choose_rate(optimizer: str, rates: NDArray[np.float64], losses: NDArray[np.f
         edge,
         _two_digits(_peak(edge, USUAL[optimizer])),
     )
+
+
+def untested(optimizer: str, why: str) -> RangeTest:
+    """The optimizer's usual rate, where no test is possible.
+
+    Args:
+        optimizer: a row of `OPTIMIZERS`.
+        why: in words.
+    """
+    return RangeTest(optimizer, (), (), (), None, USUAL[optimizer], why)
 
 
 def relative_losses(losses: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -26,8 +26,10 @@ def confusion(story: Story) -> Section:
 
 
 def _mixed_up(evaluation: Evaluation) -> str:
-    """The pairs that were mixed up most often, where any were."""
+    """The pairs that were mixed up most often, where any were; of two classes there is one pair, which is seen."""
     pairs = confused_pairs(evaluation.confusion, evaluation.class_names, PAIRS_NAMED)
+    if pairs and len(evaluation.class_names) == 2:
+        return ""
     told = "; ".join(pair.in_words() for pair in pairs)
     return f" Most often mixed up: {told}." if pairs else " None was mixed up."
 

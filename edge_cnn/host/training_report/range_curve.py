@@ -17,6 +17,8 @@ def range_curve(story: Story) -> Section | None:
     tested = story.result.range_test
     if tested is None:
         return None
+    if tested.untested:
+        return Section(f"Learning rate {tested.learning_rate:g}", "", f"Not tested: {tested.reason}.")
     return Section(
         f"Learning rate {tested.learning_rate:g}, chosen",
         _chart(tested),

@@ -48,6 +48,16 @@ def test_what_crawls_at_the_usual_rate_needs_more_epochs(rate, advice):
     assert finding.advice.startswith(advice)
 
 
+def test_the_range_test_is_not_advised_to_who_took_it():
+    config = TrainConfig(optimizer="adam", learning_rate=1e-4, epochs=30)
+    advice = [
+        diagnose(trajectory(losses, rates=[1e-4] * 30, config=config, auto_rate=tested))[0].advice
+        for losses in (SLOW, list(np.linspace(2.3, 9.0, 31)))
+        for tested in (False, True)
+    ]
+    assert ["auto" in text for text in advice] == [True, False, True, False]
+
+
 def test_identical_weights_are_not_told_to_take_larger_steps():
     config = TrainConfig(optimizer="adam", learning_rate=1e-4, epochs=30, initialization="identical")
     assert diagnose(trajectory(SLOW, rates=[1e-4] * 30, config=config)) == ()

@@ -124,6 +124,12 @@ def test_a_range_test_takes_an_epoch_at_most_and_puts_everything_back(edge, samp
     tested = module.range_test(graph, TrainConfig(batch_size=10 if samples == 225 else 64), samples)
     assert graph.taken <= samples // (10 if samples == 225 else 64)
     assert graph.state == [0, 1.0]
+    if samples == 64:
+        assert tested.rates == ()
+        assert tested.reason == (
+            "0.015, adam's usual: an epoch has 1 of the 9 steps that a range test takes at least; "
+            "--batch-size 7 makes so many"
+        )
     if samples >= 3600 and edge < 1:
         assert tested.edge == pytest.approx(edge, rel=1.5)
 
