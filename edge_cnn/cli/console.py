@@ -162,4 +162,13 @@ def _is_number(cell: str) -> bool:
     return cell in ("", "-") or cell[:1].isdigit() or (cell[:1] in "+-" and cell[1:2].isdigit())
 
 
-PATH = click.Path(path_type=Path)
+class _PathType(click.Path):
+    """A path as it is typed; an empty one, which is a shell variable without a value, would mean the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("it is empty; give a name", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH = _PathType(path_type=Path)

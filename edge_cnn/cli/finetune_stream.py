@@ -23,6 +23,7 @@ from edge_cnn.core.errors import DataError, InputError
 from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.device.classifier import Classifier
 from edge_cnn.device.sample_source import read_data
+from edge_cnn.device.stream.commit_rule import CommitRule
 from edge_cnn.device.stream.result import HoldoutAccuracy, StreamConfig, StreamSummary, StreamUpdate
 from edge_cnn.device.stream.tuning import StreamTuner
 from edge_cnn.device.training.head_training import TrainingConfig
@@ -52,11 +53,13 @@ class StreamOptions:
         source: a folder, or - for standard input; None without --stream.
         every: samples between two updates.
         idle_timeout: seconds of silence that end the stream; None for never.
+        max_old_drop: share of the held-out old samples that a version to be written may lose.
     """
 
     source: str | None
     every: int
     idle_timeout: float | None
+    max_old_drop: float
 
     def check(self, data: Path | None) -> None:
         """Raises: InputError: not exactly one of --data and --stream, or an option that means nothing with it."""
@@ -64,7 +67,7 @@ class StreamOptions:
             both = "got both" if data is not None else "got neither"
             raise InputError(f"finetune takes either --data or --stream, {both}; give one of them")
         if self.source is None:
-            for name in ("update_every", "idle_timeout"):
+            for name in ("update_every", "idle_timeout", "max_old_drop"):
                 if _given(name):
                     raise InputError(f"{_spelled(name)} is for --stream; leave it out")
             return
@@ -74,7 +77,7 @@ class StreamOptions:
 
 
 def stream_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --stream, --update-every and --idle-timeout; the command takes them together as `stream`."""
+    """Add --stream, --update-every, --idle-timeout and --max-old-drop; the command takes them together as `stream`."""
 
     @click.option(
         "--stream", "source", metavar="SOURCE", help="Instead of --data: a folder being filled, or - for lines."
@@ -83,9 +86,24 @@ def stream_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option(
         "--idle-timeout", type=click.FloatRange(0), metavar="SECONDS", help="--stream: ends after such silence."
     )
+    @click.option(
+        "--max-old-drop",
+        type=click.FloatRange(0, 1),
+        default=CommitRule.forgettable,
+        show_default=True,
+        metavar="SHARE",
+        help="--stream: of the old samples held out, that may be forgotten.",
+    )
     @functools.wraps(command)
-    def wrapped(*args: Any, source: str | None, update_every: int, idle_timeout: float | None, **kwargs: Any) -> Any:
-        return command(*args, stream=StreamOptions(source, update_every, idle_timeout), **kwargs)
+    def wrapped(
+        *args: Any,
+        source: str | None,
+        update_every: int,
+        idle_timeout: float | None,
+        max_old_drop: float,
+        **kwargs: Any,
+    ) -> Any:
+        return command(*args, stream=StreamOptions(source, update_every, idle_timeout, max_old_drop), **kwargs)
 
     return wrapped
 
@@ -119,7 +137,8 @@ def finetune_stream(
         commit = functools.partial(install_tuned, writer)
     source = open_source(stream.source, classifier, line.note)
     old = _read_replay(replay, classifier, console) if replay else None
-    tuner = StreamTuner(classifier, StreamConfig(console.seed, training=training), old, commit)
+    rule = CommitRule(forgettable=stream.max_old_drop)
+    tuner = StreamTuner(classifier, StreamConfig(console.seed, training=training, rule=rule), old, commit)
     if not tuner.has_replay:
         console.note("no replay samples: what the model knew before may be forgotten; --replay DATA keeps it")
     others = [a.name for a in classifier.bundle.artifacts if a != classifier.artifact] if classifier.bundle else []

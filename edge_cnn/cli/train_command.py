@@ -11,6 +11,7 @@ import click
 from edge_cnn.cli.budget_options import take_limits
 from edge_cnn.cli.console import PATH, common_options
 from edge_cnn.cli.output_path import check_folder, check_outside
+from edge_cnn.cli.sole_writer import sole_writer
 from edge_cnn.cli.train_checkpoint import find_checkpoint, settle, start_checkpoints
 from edge_cnn.cli.train_combinations import check_combinations
 from edge_cnn.cli.train_job import TrainingJob, live_page
@@ -64,6 +65,8 @@ def command(
     check_limits = take_limits(chosen)
     # Workers are what is started below; their supervisor, or the only process there is, looks at everything first.
     plans = crew is None or crew.supervises
+    if plans:
+        click.get_current_context().with_resource(sole_writer(out))
     found = find_checkpoint(out, resume, console) if plans else None
     image_size = chosen["image_size"]
     pretrained = read_pretrained(chosen)

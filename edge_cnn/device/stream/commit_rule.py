@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from edge_cnn.core.confidence_interval import wilson_interval
@@ -44,5 +45,9 @@ class CommitRule:
         if wilson_interval(right, samples)[0] <= 1 / classes:
             return f"{right} of {samples} held-out samples right may be guesses among {classes} classes"
         if replay is not None and replay[0] - replay[1] > self.forgettable + 1e-9:
-            return f"held-out old samples would fall from {100 * replay[0]:.1f} to {100 * replay[1]:.1f} %"
+            drop = math.ceil(100 * (replay[0] - replay[1]) - 1e-9) / 100
+            return (
+                f"held-out old samples would fall from {100 * replay[0]:.1f} to {100 * replay[1]:.1f} %; "
+                f"--max-old-drop {drop:g} allows that"
+            )
         return None

@@ -79,7 +79,7 @@ class LivePage:
         self._ended = True
         if self._written:
             text = "The training has ended."
-            self._write(lambda: _page(f"0; url={report}", "Trained", text, [], []))
+            self._write(lambda: _page(f"1; url={report}", "Trained", text, [], []))
 
     def __enter__(self) -> Self:
         return self

@@ -130,7 +130,7 @@ def test_an_open_browser_is_led_to_the_report(tmp_path, images, network):
     with LivePage(tmp_path / "progress.html", images, config()) as page:
         page.on_view(view(network))
         page.end("report.html")
-    assert '<meta http-equiv="refresh" content="0; url=report.html">' in page.path.read_text(encoding="utf-8")
+    assert '<meta http-equiv="refresh" content="1; url=report.html">' in page.path.read_text(encoding="utf-8")
 
 
 def test_a_training_that_fails_leaves_no_page_and_no_folder(tmp_path, images, network):
