@@ -10,6 +10,7 @@ import click
 
 from edge_cnn.cli.console import PATH, Console, common_options, table
 from edge_cnn.cli.model_options import INPUT_RANGE
+from edge_cnn.cli.noted_data import load_noted
 from edge_cnn.cli.output_path import check_page
 
 if TYPE_CHECKING:
@@ -65,16 +66,9 @@ def command(
     # After the models, whose loading says in one line if TensorFlow and what comes with it are not installed.
     from converters.explanation.correspondence import correspond
     from converters.explanation.explain import ExplainConfig, explain, reference_preprocessing
-    from edge_cnn.host.data_source import load_data
 
     correspond(float_model.graph, quantized.model)  # Before the data, which may take long to read.
-    skipped: list[str] = []
-
-    def on_skip(path: Path, reason: str) -> None:
-        skipped.append(str(path))
-        console.note(f"skipped: {reason}")
-
-    dataset = load_data(data, float_model.image_shape, float_model.labels, on_skip)
+    dataset, skipped = load_noted(console, data, float_model.image_shape, float_model.labels)
     preprocessing, origin = reference_preprocessing(float_model, quantized, input_range, dataset.test)
     console.note(f"{reference.name}; input {preprocessing.describe()} (from {origin})")
     config = ExplainConfig(console.seed, samples, bound=max_drop, fix=not no_fix)

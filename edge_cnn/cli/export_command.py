@@ -13,6 +13,7 @@ from edge_cnn.cli.console import PATH, Console, common_options
 from edge_cnn.cli.export_options import COMPILING, IMPROVING, CompileOptions, ImproveOptions
 from edge_cnn.cli.export_result import export_document, export_summary
 from edge_cnn.cli.model_options import INPUT_RANGE
+from edge_cnn.cli.noted_data import load_noted
 from edge_cnn.cli.output_path import check_file, check_page
 from edge_cnn.cli.release_option import FOR
 from edge_cnn.core.atomic_file import write_atomically
@@ -103,18 +104,11 @@ def command(
     # After the model, whose loading says in one line if TensorFlow and what comes with it are not installed.
     from converters.explanation.accuracy import at_chance
     from converters.export import ExportConfig, ExportData, choose_preprocessing, export_bundle, step_count
-    from edge_cnn.host.data_source import load_data
     from edge_cnn.host.datasets import DATASETS
 
     preprocessing, origin = choose_preprocessing(source, input_range)
     console.note(f"{model.name}; input {preprocessing.describe()} (from {origin})")
-    skipped: list[Path] = []
-
-    def on_skip(path: Path, reason: str) -> None:
-        skipped.append(path)
-        console.note(f"skipped: {reason}")
-
-    dataset = load_data(data, source.image_shape, source.labels, on_skip)
+    dataset, skipped = load_noted(console, data, source.image_shape, source.labels)
     config = ExportConfig(
         targets,
         schemes,
@@ -160,7 +154,7 @@ def command(
     if report is not None:
         _write_report(report, source, written, dataset.train, len(dataset.test))
         console.note(f"report: {report}")
-    document = export_document(written, out, releases) | {"skipped": [str(path) for path in skipped]}
+    document = export_document(written, out, releases) | {"skipped": skipped}
     console.result(document, export_summary(written, out, len(dataset.test), releases))
     return 0
 

@@ -318,6 +318,15 @@ def test_bad_data_is_one_line(
     assert "5 calibration samples are too few" in failure(capsys, tmp_path)
 
 
+def test_how_labels_were_read_is_told(
+    export: Any, digits_npz: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    x, y = (np.load(digits_npz)[key] for key in "xy")
+    np.savez(tmp_path / "one_hot.npz", x=x[:100], y=np.eye(10)[y[:100]])
+    assert export("--scheme", "float32", data=str(tmp_path / "one_hot.npz")) == 0
+    assert "data: y is one-hot (100, 10): the place of the 1 is the class" in capsys.readouterr().err
+
+
 def test_images_that_are_no_images_are_named_and_counted(
     export: Any, digits_npz: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
