@@ -18,9 +18,13 @@ def findings(story: Story) -> Section:
             "",
             "The loss neither grew nor jumped, it did not crawl or stop before its time, and the validation loss "
             "followed the training loss.",
+            wide=True,
         )
     return Section(
-        "What to change", "".join(map(_card, found)), "Read from the loss of each epoch, and from its gradients."
+        "What to change",
+        "".join(map(_card, found)),
+        "Read from the loss of each epoch, and from its gradients.",
+        wide=True,
     )
 
 
