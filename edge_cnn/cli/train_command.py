@@ -18,7 +18,7 @@ from edge_cnn.cli.train_job import TrainingJob, live_page
 from edge_cnn.cli.train_options import make_config, train_options
 from edge_cnn.cli.train_result import finish
 from edge_cnn.cli.train_search import find_settings, found_document, take_search
-from edge_cnn.cli.train_start import initial_model, make_start, read_pretrained, with_origin
+from edge_cnn.cli.train_start import check_kept, initial_model, make_start, read_pretrained, with_origin
 from edge_cnn.cli.train_workers import joined, supervise_workers, take_crew
 
 if TYPE_CHECKING:
@@ -46,10 +46,12 @@ def command(
     The best weights by validation are kept; Ctrl-C ends the training and keeps the best so far, and --resume goes on.
     """
     from edge_cnn.core.labelled_images import held_out
+    from edge_cnn.host.architectures import check_image_shape, find_architecture
     from edge_cnn.host.data_audit import audited
     from edge_cnn.host.data_source import load_data
     from edge_cnn.host.datasets import DATASETS, recipe_of
     from edge_cnn.host.restarts.restarts import check_restarts
+    from edge_cnn.host.training.class_weights import weights_of_classes
     from edge_cnn.host.training.files import REPORT
 
     if data not in DATASETS:
@@ -58,6 +60,7 @@ def command(
     if tensorboard is not None:
         check_folder(tensorboard, "--tensorboard")
     check_combinations(chosen, resume)
+    check_kept(out, chosen["source"])
     crew = take_crew(chosen)
     wanted = take_search(chosen, several_workers=crew is not None)
     console = console if crew is None else crew.quieted(console)
@@ -77,6 +80,9 @@ def command(
     config = with_origin(make_config(chosen, recipe, console.seed), start, console)
     check_restarts(config, count)
     dataset = audited(dataset, config)
+    if start is None:
+        check_image_shape(find_architecture(config.architecture), dataset.train.images.shape[1:])
+    weights_of_classes(config.class_weights, dataset.train.class_names, dataset.train.labels)
     # A worker may use TensorFlow only when it has joined the others.
     budget = check_limits(config.architecture, dataset.train, initial_model(start, config)) if plans else None
     if crew is not None and crew.supervises:

@@ -71,7 +71,10 @@ X, Y = bars()
         ({"x": X[np.arange(60) // 2], "y": Y}, "every training image is there under different labels"),
         ({"x": X.astype(int), "y": Y}, "x is int64; save pixels as uint8"),
         ({"x": X[..., 0] / 255, "y": Y}, "gray images as x[..., None]"),
-        ({"x": np.where(np.arange(60) == 7, np.nan, 0.5)[:, None, None, None] * X, "y": Y}, "NaN or infinity in 1"),
+        (
+            {"x": np.where(np.arange(60) == 7, np.nan, 0.5)[:, None, None, None] * X, "y": Y},
+            "NaN or infinity in sample 7",
+        ),
         ({"x": X.transpose(0, 3, 1, 2).repeat(3, 1), "y": Y}, "x.transpose(0, 2, 3, 1)"),
     ],
 )
@@ -172,6 +175,10 @@ def test_photos_that_memory_cannot_hold_are_refused_before_they_are_read(tmp_pat
         (["--image-size", "0x10"], "between 1 and 4096"),
         (["--image-size", "-1x10"], "is not HEIGHTxWIDTH"),
         (["--normalize", "always"], "unknown normalization 'always'; known: auto, none"),
+        (["--arch", "mlp", "--class-weights", "c=2"], "no class is called 'c'"),
+        (["--arch", "mlp", "--freeze", ""], "it is empty; give a name"),
+        (["--data", ""], "Invalid value for '--data': it is empty; give a name"),
+        (["--out", ""], "Invalid value for '--out': it is empty; give a name"),
         (["--out", "d"], "it is in the folder of the data"),
         (["--out", "d/below"], "it is in the folder of the data"),
         (["--out", "link/below"], "it is in the folder of the data"),
@@ -234,3 +241,9 @@ def test_data_without_fault_gets_no_remark_and_no_section(tmp_path, capsys):
     assert document["remarks"] == []
     assert "data: " not in err
     assert "Remarks about the data" not in (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
+
+
+def test_rows_of_numbers_are_refused_by_image_networks_before_anything_begins(tmp_path, capsys):
+    assert main(["train", "--data", "spiral", "--arch", "lenet", "--out", str(tmp_path / "o")]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said == "error: samples are rows of numbers, no images, and lenet looks at images; give --arch mlp"
