@@ -12,10 +12,10 @@ from edge_cnn.cli.budget_options import take_limits
 from edge_cnn.cli.console import PATH, common_options
 from edge_cnn.cli.output_path import check_folder, check_outside
 from edge_cnn.cli.sole_writer import sole_writer
-from edge_cnn.cli.train_checkpoint import find_checkpoint, settle, start_checkpoints
-from edge_cnn.cli.train_combinations import check_combinations
+from edge_cnn.cli.train_checkpoint import find_checkpoint, settle, start_checkpoints, told_to_resume
+from edge_cnn.cli.train_combinations import check_combinations, check_for_numbers
 from edge_cnn.cli.train_job import TrainingJob, live_page
-from edge_cnn.cli.train_options import make_config, train_options
+from edge_cnn.cli.train_options import in_words, make_config, train_options
 from edge_cnn.cli.train_result import finish
 from edge_cnn.cli.train_search import find_settings, found_document, take_search
 from edge_cnn.cli.train_start import check_kept, initial_model, make_start, read_pretrained, with_origin
@@ -79,6 +79,7 @@ def command(
     start = make_start(pretrained, dataset.train.class_names, chosen)
     config = with_origin(make_config(chosen, recipe, console.seed), start, console)
     check_restarts(config, count)
+    check_for_numbers(dataset.train, config, image_size)
     dataset = audited(dataset, config)
     if start is None:
         check_image_shape(find_architecture(config.architecture), dataset.train.images.shape[1:])
@@ -88,12 +89,14 @@ def command(
     if crew is not None and crew.supervises:
         return supervise_workers(crew, console, config, click.get_current_context().obj)
     for remark in dataset.remarks:
-        console.note(f"data: {remark.text}")
+        if remark.finding != "unreadable":  # Each was told when it was read.
+            console.note(f"data: {remark.text}")
     console.note(
         f"{config.architecture} on {dataset.name}: {len(dataset.train)} samples to train on "
         f"({held_out(dataset.train.labels, config.validation_share)} of them held out for validation), "
         f"{len(dataset.test)} to test, {len(dataset.train.class_names)} classes"
     )
+    console.note(in_words(config))
     settings = None if wanted is None else find_settings(wanted, out, config, dataset.train, console)
     config = config if settings is None else settings.config
     with contextlib.nullcontext() if crew is None else joined(crew, config, dataset, out, resume, console) as member:
@@ -110,9 +113,10 @@ def command(
             if leads:
                 more = {"remarks": [remark.to_json() for remark in dataset.remarks], **found_document(settings)}
                 more |= {} if budget is None else {"budget": budget.to_json()}
-                finish(console, out, dataset, trained, settings, more)
+                with told_to_resume(out):
+                    finish(console, out, dataset, trained, settings, more)
             if page is not None:
-                page.end(REPORT)
+                page.end(REPORT, interrupted=trained.restarts.interrupted)
         if leads and not trained.restarts.result.interrupted:
             checkpoints.remove()
     return 0

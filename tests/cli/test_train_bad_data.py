@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from edge_cnn.cli.main import main
+from edge_cnn.host.data_source import load_data
 
 FILES = ["history.json", "model.keras", "progress.html", "report.html", "training.json"]
 
@@ -241,6 +242,27 @@ def test_data_without_fault_gets_no_remark_and_no_section(tmp_path, capsys):
     assert document["remarks"] == []
     assert "data: " not in err
     assert "Remarks about the data" not in (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("option", "value"), [("--augment", "photos"), ("--image-size", "3x3")])
+def test_what_only_images_have_is_refused_for_rows_of_numbers(tmp_path, capsys, option, value):
+    assert main(["train", "--data", "spiral", option, value, "--out", str(tmp_path / "o")]) == 2
+    said = capsys.readouterr().err
+    assert said == f"error: {option} is for images, and the samples are rows of numbers; leave it out\n"
+
+
+def test_a_folder_of_parts_is_not_taken_for_a_folder_of_classes(tmp_path, capsys):
+    for part in ("train", "test"):
+        make_folder(tmp_path / "d" / part)
+    said = refused(words(tmp_path / "d", tmp_path / "o", "--quiet"), capsys)
+    assert f"holds parts of data (test, train), not classes; give one, as {tmp_path / 'd' / 'train'}" in said
+    # Classes may be called so.
+    assert load_data(str(make_folder(tmp_path / "e", names=("test", "train")))).train.class_names == ("test", "train")
+
+
+def test_labels_as_python_objects_are_told_to_be_given_a_type(tmp_path, capsys):
+    np.savez(tmp_path / "d.npz", x=X, y=Y.astype(str).astype(object))
+    assert "give it a type first, as y.astype(str)" in refused(words(tmp_path / "d.npz", tmp_path / "o"), capsys)
 
 
 def test_rows_of_numbers_are_refused_by_image_networks_before_anything_begins(tmp_path, capsys):
