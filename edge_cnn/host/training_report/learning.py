@@ -14,5 +14,6 @@ def learning(story: Story) -> Section:
         "Learning",
         training_curve(story.result.history, find_objective(story.result.config.objective).unit),
         f"{first_epoch(story.result.config.origin)} Training is measured while weights move, with augmentation and "
-        "dropout where there are any: it may look worse than validation, which is measured on samples that no update saw.",
+        "dropout where there are any: it may look worse than validation, which is measured on "
+        "samples that no update saw.",
     )
