@@ -9,10 +9,14 @@ from typing import Any
 import numpy as np
 
 from edge_cnn.host.charts import FIRST, INK, SECOND, SOFT, WIDTH_INCHES, drawing, plain_ticks, svg_text
+from edge_cnn.host.log_axis import round_values
 from edge_cnn.host.search.records import COMPLETE, DIVERGED, SearchResult, Trial
 from edge_cnn.host.training_report.section import Section, Story
 
 _LOGARITHMIC = ("rate factor", "weight decay")
+
+NUMBERS = 7
+"""As many have room below a chart."""
 
 _GRID = '<div style="display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,26rem),1fr));gap:1rem">'
 """Two side by side where there is room for readable letters, else one below the other."""
@@ -65,6 +69,9 @@ def _over_one(search: SearchResult, shown: Sequence[Trial], name: str) -> str:
             _dots(axes, values, having, search.best)
             if name in _LOGARITHMIC:
                 axes.set_xscale("log")
+                marks = round_values(*axes.get_xlim(), NUMBERS)
+                axes.set_xticks(marks, [f"{mark:g}" for mark in marks])
+                axes.set_xticks([], minor=True)
         share = f", {search.importance[name]:.0%} of the variance" if name in search.importance else ""
         axes.set_title(f"validation loss by {name}{share}", color=SOFT)
         plain_ticks(axes)
