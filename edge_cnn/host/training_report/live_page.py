@@ -12,7 +12,7 @@ from typing import Self
 
 from edge_cnn.core.atomic_file import write_atomically
 from edge_cnn.core.errors import EdgeCnnError
-from edge_cnn.host.charts import FIRST, INK, SECOND
+from edge_cnn.host.charts import FIRST, INK, SECOND, error_of
 from edge_cnn.host.datasets import Dataset
 from edge_cnn.host.decision_surface.plane import plane_of
 from edge_cnn.host.decision_surface.surfaces import SurfaceProbe, can_be_probed
@@ -172,8 +172,8 @@ def _curves(history: Sequence[EpochRecord], objective: str) -> list[Section]:
         charts += log_chart(
             "error (share of wrong answers)",
             [
-                Curve("training", FIRST, epochs, [1 - record.accuracy for record in history]),
-                Curve("validation", SECOND, epochs, [1 - record.val_accuracy for record in history]),
+                Curve("training", FIRST, epochs, error_of([record.accuracy for record in history]).tolist()),
+                Curve("validation", SECOND, epochs, error_of([record.val_accuracy for record in history]).tolist()),
             ],
         )
     return [Section("Learning", charts)]

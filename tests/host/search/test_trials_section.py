@@ -29,5 +29,12 @@ def test_a_search_is_told_in_charts_and_words():
     assert "a validation loss of 0.2; the first trial, without a search, came to 0.3" in section.text
 
 
+def test_letters_are_at_least_eleven_pixels_high_where_charts_stand_side_by_side():
+    pictures = trials(story()).pictures
+    least = 16 * float(re.search(r"minmax\(min\(100%,([\d.]+)rem\)", pictures)[1])
+    width = float(re.search(r'viewBox="0 0 ([\d.]+) ', pictures)[1])
+    assert min(map(float, re.findall(r"font-size: ([\d.]+)px", pictures))) * least / width > 11
+
+
 def test_without_a_search_there_is_no_section():
     assert trials(story(search=None)) is None
