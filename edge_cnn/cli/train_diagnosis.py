@@ -66,6 +66,14 @@ class Watch:
                 self._console.note(f"epoch {record.epoch}: {finding}")
 
 
-def last_words(findings: tuple[Finding, ...]) -> str:
-    """The end of the summary: what was found over the whole training."""
-    return "\n".join(map(str, findings)) if findings else "diagnosis: nothing to worry about"
+def last_words(findings: tuple[Finding, ...], before: str) -> str:
+    """The end of the summary: what was found over the whole training.
+
+    Args:
+        findings: at its end.
+        before: what was found on the way, as `passed` gives it.
+    """
+    if findings:
+        return "\n".join(map(str, findings))
+    end = f" at the end; {before} is over" if before else ""
+    return f"diagnosis: nothing to worry about{end}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_cnn.cli.console import Console, table
 from edge_cnn.cli.train_diagnosis import last_words
-from edge_cnn.cli.train_reconstruction import finish_reconstruction
+from edge_cnn.cli.train_reconstruction import finish_reconstruction, lasting
 from edge_cnn.cli.train_restarts import restarts_table
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def finish(
     Raises:
         InputError: the folder cannot be made or written to.
     """
-    from edge_cnn.host.diagnosis import diagnose, trajectory_of
+    from edge_cnn.host.diagnosis import diagnose, passed, trajectory_of
     from edge_cnn.host.evaluation import evaluate
     from edge_cnn.host.restarts.best_line import with_line
     from edge_cnn.host.training import predict_scores
@@ -49,7 +49,8 @@ def finish(
     from edge_cnn.host.training_report.section import Story
 
     result = trained.restarts.result
-    findings = diagnose(trajectory_of(result, dataset.train))
+    trajectory = trajectory_of(result, dataset.train)
+    findings = diagnose(trajectory)
     more = more | {"diagnosis": [finding.to_json() for finding in findings]}
     if search is not None:
         write_search(out, search)
@@ -58,10 +59,10 @@ def finish(
         finish_reconstruction(console, restarts, trained.symmetry, dataset, out, more)
         return
     evaluation = evaluate(predict_scores(result.model, dataset.test, result.preprocessing), dataset.test)
-    record = training_record(result, dataset, evaluation, restarts, trained.symmetry)
+    record = training_record(result, dataset, evaluation, restarts, trained.symmetry) | lasting(more)
     story = Story(result, evaluation, dataset, record, restarts, trained.symmetry, trained.frames, search)
     write_training(out, story)
-    text = f"{restarts_table(restarts)}{_summary(result, evaluation, out)}\n{last_words(findings)}"
+    text = f"{restarts_table(restarts)}{_summary(result, evaluation, out)}\n{last_words(findings, passed(trajectory))}"
     console.result(_document(restarts, evaluation, out) | more, text)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_cnn.core.errors import UnavailableError
+from edge_cnn.host.log_axis import log_axis, round_values
 
 if TYPE_CHECKING:
     from edge_cnn.host.training.records import EpochRecord
@@ -25,6 +26,9 @@ FIRST, SECOND = "#2563a8", "#d97706"
 
 WIDTH_INCHES = 4.6
 """The letters are readable where the chart is as narrow as a phone's screen."""
+
+ROUNDING = 1e-6
+"""An accuracy is a mean in float32: less than this from 1, it is 1."""
 
 MAX_NAMED_CLASSES = 25
 """With more classes a confusion matrix is drawn without names and counts, which nobody could read."""
@@ -58,38 +62,60 @@ _STYLE: dict[str, Any] = {
 def training_curve(history: Sequence[EpochRecord], unit: str = "nats") -> str:
     """Loss in `unit` and error by epoch, of training, validation and a watched test part; SVG text."""
     epochs = [record.epoch for record in history]
+    tested = [(r.epoch, r.test_loss) for r in history if r.test_loss is not None]
     with drawing(WIDTH_INCHES, 4.4) as figure:
         upper, lower = figure.subplots(2, 1, sharex=True)
         for axes, name, title in (
             (upper, "loss", f"loss ({unit})"),
             (lower, "accuracy", "error (share of wrong answers)"),
         ):
+            curves: list[Any] = []
             for key, colour, label in ((name, FIRST, "training"), (f"val_{name}", SECOND, "validation")):
                 values = np.array([getattr(record, key) for record in history])
                 # Errors, not accuracies, on a logarithmic axis: 98 to 99 per cent is as much as 80 to 90.
-                shown = values if name == "loss" else 1 - values
-                dots = "o" if len(epochs) < 3 else ""
-                axes.plot(epochs, np.maximum(shown, 1e-4), color=colour, label=label, marker=dots, markersize=3)
-            axes.set_yscale("log")
+                curves.append((epochs, values if name == "loss" else error_of(values), colour, label, 1.6))
+            if name == "loss" and tested:
+                curves.append((*map(list, zip(*tested, strict=True)), INK, "test", 1))
+            _draw_on_log_axis(axes, curves)
             axes.set_title(title, color=SOFT)
-            plain_ticks(axes)
-        tested = [(r.epoch, r.test_loss) for r in history if r.test_loss is not None]
-        if tested:
-            upper.plot(*zip(*tested, strict=True), color=INK, label="test", linewidth=1)
         lower.set_xlabel("epoch")
         lower.xaxis.get_major_locator().set_params(integer=True)
         upper.legend(loc="upper right")
         return svg_text(figure, "Loss and error by epoch")
 
 
-def plain_ticks(axes: Any) -> None:
-    """0.02 rather than 2 x 10^-2, and no more than a few of them."""
-    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+def error_of(accuracies: NDArray[np.float64] | Sequence[float]) -> NDArray[np.float64]:
+    """Shares of wrong answers (n,); what rounding leaves of none is 0."""
+    errors = 1 - np.asarray(accuracies, np.float64)
+    return np.where(errors < ROUNDING, 0.0, errors)
 
-    axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0), numticks=8))
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.tick_params(axis="y", which="minor", length=0)
+
+def _draw_on_log_axis(axes: Any, curves: Sequence[tuple[Any, Any, str, str, float]]) -> None:
+    """Curves of (x, y, colour, label, width), with zeros at the lower edge."""
+    axis = log_axis(np.concatenate([np.asarray(y, np.float64) for _, y, *_ in curves]))
+    for x, y, colour, label, width in curves:
+        dots = "o" if len(x) < 3 else ""
+        axes.plot(x, axis.placed(y), color=colour, label=label, linewidth=width, marker=dots, markersize=3)
+    axes.set_yscale("log")
+    axes.set_ylim(axis.low, axis.high)
+    _label_y(axes, axis.ticks(_most_labels(axes)))
+
+
+def plain_ticks(axes: Any) -> None:
+    """0.02 rather than 2 x 10^-2, and as many as have room; after all that is drawn on these logarithmic axes."""
+    low, high = axes.get_ylim()
+    _label_y(axes, {value: f"{value:g}" for value in round_values(low, high, _most_labels(axes))})
+
+
+def _most_labels(axes: Any) -> int:
+    """So many have room one above the other: a third of the height goes to titles."""
+    rows = axes.get_subplotspec().get_gridspec().nrows
+    return max(3, int(axes.figure.get_figheight() / rows * 72 * 0.67 / 12))
+
+
+def _label_y(axes: Any, ticks: Mapping[float, str]) -> None:
+    axes.set_yticks(list(ticks), list(ticks.values()))
+    axes.set_yticks([], minor=True)
 
 
 def confusion_matrix(matrix: NDArray[np.integer[Any]], labels: Sequence[str]) -> str:

@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_cnn.host.charts import LINE, SOFT
+from edge_cnn.host.log_axis import LogAxis, log_axis
 
 WIDTH, HEIGHT = 360, 200
 LEFT, RIGHT, TOP, BOTTOM = 44, 8, 24, 28
 MAX_POINTS = 300
 """Of a curve; a finer one would not be seen."""
 
-SMALLEST = 1e-4
-"""What lies lower is drawn here, 0 too."""
+LABELS = 10
+"""As many have room beside the axis."""
 
 
 @dataclass(frozen=True)
@@ -39,23 +40,19 @@ class Curve:
 
 
 def log_chart(title: str, curves: Sequence[Curve]) -> str:
-    """The curves over one another; SVG text.
+    """The curves over one another, zeros at the lower edge; SVG text.
 
     Args:
         title: above the chart, plain text.
         curves: at least one, each with a point or more.
     """
     x = np.concatenate([np.asarray(curve.x, np.float64) for curve in curves])
-    y = np.concatenate([_drawn(curve.y) for curve in curves])
-    finite = y[np.isfinite(y)]
-    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.1, 1.0)
-    # At least a third of a decade, so that a flat curve has an axis.
-    low, high = math.log10(low) - 0.1, max(math.log10(high) + 0.05, math.log10(low) + 0.33)
+    axis = log_axis(np.concatenate([np.asarray(curve.y, np.float64) for curve in curves]))
     first, last = float(x.min()), max(float(x.max()), float(x.min()) + 1)
 
     def place(values: NDArray[np.float64], heights: NDArray[np.float64]) -> str:
         across = LEFT + (values - first) / (last - first) * (WIDTH - LEFT - RIGHT)
-        down = TOP + (high - np.log10(heights)) / (high - low) * (HEIGHT - TOP - BOTTOM)
+        down = [_down(axis, value) for value in axis.placed(heights)]
         return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(across, down, strict=True))
 
     lines = "".join(_line(curve, place) for curve in curves)
@@ -67,16 +64,17 @@ def log_chart(title: str, curves: Sequence[Curve]) -> str:
         f'<svg role="img" aria-label="{escape(title)}" viewBox="0 0 {WIDTH} {HEIGHT}" style="width:100%;height:auto" '
         f'font-family="system-ui, sans-serif" font-size="11"><text x="0" y="12" fill="{SOFT}">{escape(title)}</text>'
         f'<text x="{WIDTH - RIGHT}" y="12" text-anchor="end" font-weight="600">{names}</text>'
-        f"{_levels(low, high)}{_ends(first, last)}{lines}</svg>"
+        f"{_levels(axis)}{_ends(first, last)}{lines}</svg>"
     )
 
 
-def _drawn(values: Sequence[float]) -> NDArray[np.float64]:
-    return np.maximum(np.asarray(values, np.float64), SMALLEST)
+def _down(axis: LogAxis, value: float) -> float:
+    """Where a value stands, from the top."""
+    return TOP + math.log(axis.high / value) / math.log(axis.high / axis.low) * (HEIGHT - TOP - BOTTOM)
 
 
 def _line(curve: Curve, place: Callable[[NDArray[np.float64], NDArray[np.float64]], str]) -> str:
-    x, y = np.asarray(curve.x, np.float64), _drawn(curve.y)
+    x, y = np.asarray(curve.x, np.float64), np.asarray(curve.y, np.float64)
     if len(x) > MAX_POINTS:
         # The last one always, so that the line ends where the training is.
         chosen = np.unique(np.linspace(0, len(x) - 1, MAX_POINTS).astype(int))
@@ -95,19 +93,15 @@ def _line(curve: Curve, place: Callable[[NDArray[np.float64], NDArray[np.float64
     return drawn
 
 
-def _levels(low: float, high: float) -> str:
-    """Lines across with their values: powers of ten, and 2 and 5 between them where there is room."""
-    steps = (1, 2, 5) if high - low < 2.5 else (1,)
-    values = [step * 10.0**power for power in range(math.floor(low), math.ceil(high) + 1) for step in steps]
+def _levels(axis: LogAxis) -> str:
+    """Lines across with their values."""
     marks = ""
-    for value in values:
-        level = math.log10(value)
-        if low <= level <= high:
-            down = TOP + (high - level) / (high - low) * (HEIGHT - TOP - BOTTOM)
-            marks += (
-                f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{down:.1f}" y2="{down:.1f}" stroke="{LINE}"/>'
-                f'<text x="{LEFT - 5}" y="{down + 3.5:.1f}" text-anchor="end" fill="{SOFT}">{value:g}</text>'
-            )
+    for value, label in axis.ticks(LABELS).items():
+        down = _down(axis, value)
+        marks += (
+            f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{down:.1f}" y2="{down:.1f}" stroke="{LINE}"/>'
+            f'<text x="{LEFT - 5}" y="{down + 3.5:.1f}" text-anchor="end" fill="{SOFT}">{label}</text>'
+        )
     return marks
 
 

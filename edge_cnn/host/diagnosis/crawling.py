@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edge_cnn.host.diagnosis.finding import Finding, Trajectory
+from edge_cnn.host.diagnosis.learned_nothing import first_to_change
 from edge_cnn.host.training.initialization import RANDOM
 from edge_cnn.host.training.rate_choice import USUAL
 
@@ -50,8 +51,10 @@ def crawling(trajectory: Trajectory) -> Finding | None:
 
 
 def _advice(trajectory: Trajectory) -> str:
-    """A higher rate; where it is the usual one already, the epochs are too few."""
+    """A higher rate; where it is the usual one already, the epochs are too few, or too little of the network learns."""
     config = trajectory.config
+    if trajectory.has_learned_nothing and (option := first_to_change(trajectory)):
+        return option
     if config.peak_rate >= USUAL[config.optimizer] / 2:
         return f"--epochs {4 * config.epochs}"
     return trajectory.or_auto(trajectory.higher_rate())

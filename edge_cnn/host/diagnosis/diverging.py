@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from edge_cnn.host.diagnosis.finding import Finding, Trajectory
 
-NOTHING_LEARNED = 0.95
-"""As a share of the loss of a constant answer."""
-
 RISEN = 1.25
 """As a multiple of the lowest epoch's loss: the first epochs of a good training waver by a tenth."""
 
@@ -20,7 +17,7 @@ def diverging(trajectory: Trajectory) -> Finding | None:
     if trajectory.diverged:
         evidence = f"the loss was not finite in epoch {len(trajectory.history)}, at a peak rate of "
         return Finding("diverging", f"{evidence}{trajectory.config.peak_rate:g}", advice)
-    if len(losses) < 2 or losses[-1] < NOTHING_LEARNED * trajectory.unlearned_loss:
+    if len(losses) < 2 or not trajectory.has_learned_nothing:
         return None
     constant = f"a constant answer has {trajectory.unlearned_loss:.4g}"
     if losses[-1] > RISEN * losses.min():

@@ -16,13 +16,16 @@ from edge_cnn.host.training.objectives import CROSS_ENTROPY, find_objective
 from edge_cnn.host.training.rate_choice import USUAL
 from edge_cnn.host.training.records import EpochRecord, TrainResult
 
+NOTHING_LEARNED = 0.95
+"""As a share of the loss of a constant answer."""
+
 
 @dataclass(frozen=True)
 class Finding:
     """Something to know of a training.
 
     Attributes:
-        name: diverging, crawling, oscillating, plateaued or overfitting.
+        name: diverging, crawling, oscillating, plateaued, overfitting, or learned nothing.
         evidence: what shows it, with figures.
         advice: the next thing to try, as options of `edge-cnn train` with values.
     """
@@ -48,6 +51,7 @@ class Trajectory:
         constant_loss: of the best answer that is the same for every input; None where there is none to compare with.
         diverged: whether a loss that is not finite ended it.
         auto_rate: whether a range test chose the learning rate.
+        ended: whether no epoch comes after.
     """
 
     history: tuple[EpochRecord, ...]
@@ -55,6 +59,7 @@ class Trajectory:
     constant_loss: float | None
     diverged: bool = False
     auto_rate: bool = False
+    ended: bool = False
 
     @property
     def losses(self) -> NDArray[np.float64]:
@@ -75,6 +80,16 @@ class Trajectory:
     def unlearned_loss(self) -> float:
         """What a network has that learned nothing."""
         return self.history[0].loss if self.constant_loss is None else self.constant_loss
+
+    @property
+    def has_learned_nothing(self) -> bool:
+        """Whether the last training loss is not clearly better than a constant answer's."""
+        return len(self.history) > 1 and self.history[-1].loss >= NOTHING_LEARNED * self.unlearned_loss
+
+    @property
+    def has_frozen_layers(self) -> bool:
+        """Whether layers of a trained network stay as they are."""
+        return self.config.origin is not None and len(self.config.origin.frozen) > 0
 
     def lower_rate(self) -> str:
         """An option that asks for a lower learning rate, or the optimizer's usual one where that is lower still."""
@@ -123,4 +138,5 @@ def trajectory_of(result: TrainResult, samples: LabelledImages) -> Trajectory:
     """
     known: Any = samples.labels[result.fit_rows]
     loss = constant_loss(result.config, known, samples.class_names)
-    return Trajectory(result.history, result.config, loss, result.diverged, result.range_test is not None)
+    auto_rate = result.range_test is not None
+    return Trajectory(result.history, result.config, loss, result.diverged, auto_rate, ended=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edge_cnn.host.diagnosis.finding import Finding, Trajectory
+from edge_cnn.host.diagnosis.learned_nothing import first_to_change
 
 AT_LEAST, SHARE = 6, 0.2
 """Epochs without progress: this number, and this share of all."""
@@ -27,8 +28,11 @@ def plateaued(trajectory: Trajectory) -> Finding | None:
     if since < (1 - BETTER) * before or trajectory.rates[-window:].mean() < HIGH * config.peak_rate:
         return None
     advice = "--schedule plateau" if config.schedule == "constant" else trajectory.lower_rate()
+    advice = f"{advice}, or a larger network with --arch"
+    if trajectory.has_learned_nothing:
+        advice = first_to_change(trajectory) or advice
     return Finding(
         "plateaued",
         f"the training loss was {before:.4g} at its lowest {window} epochs ago, and not below {since:.4g} since",
-        f"{advice}, or a larger network with --arch",
+        advice,
     )

@@ -51,6 +51,7 @@ def reliability_diagram(calibration: Calibration) -> str:
         lower.set_title("answers", color=SOFT)
         lower.set_xlabel("confidence (the highest score)")
         lower.set_xlim(0, 1)
+        lower.tick_params(axis="x", pad=9)  # room below the 0 of the other axis
         return svg_text(figure, "Share of right answers by confidence")
 
 

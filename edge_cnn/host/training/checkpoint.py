@@ -107,7 +107,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 def unpack_checkpoint(data: bytes, path: Path) -> Checkpoint:
     """The content of a file, which stands or stood at `path`; raises as `read_checkpoint`."""
     try:
-        arrays = unpack_npz(data, name=str(path), max_bytes=MAX_BYTES)
+        arrays = unpack_npz(data, name="it", max_bytes=MAX_BYTES)
         checksum = arrays.pop(_CHECKSUM)
         if checksum.tobytes() != _checksum(arrays).tobytes():
             raise ValueError("its checksum is wrong")
@@ -121,7 +121,7 @@ def unpack_checkpoint(data: bytes, path: Path) -> Checkpoint:
         )
         return Checkpoint(state, Origin(**about["origin"]))
     except (DataError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is damaged: {error}; {_ANEW}") from error
+        raise InputError(f"{path} is damaged: {str(error).partition(';')[0]}; {_ANEW}") from error
 
 
 def settled(config: TrainConfig, found: Checkpoint) -> TrainConfig:
@@ -139,15 +139,15 @@ def check_origin(found: Checkpoint, wanted: Origin, path: Path, config: TrainCon
         InputError: it has another architecture, other options or other data; says which.
     """
     began, now = found.origin.options, wanted.options
-    if began["architecture"] != now["architecture"]:
-        raise InputError(
-            f"{path} is of {began['architecture']}, not of {now['architecture']}; give --arch {began['architecture']}, "
-            "or another --out"
-        )
     if found.origin.data != wanted.data:
         raise InputError(
             f"{path} is of a training on other data (fingerprint {found.origin.data[:12]}, now {wanted.data[:12]}); "
             "give the same --data, or another --out"
+        )
+    if began["architecture"] != now["architecture"]:
+        raise InputError(
+            f"{path} is of {began['architecture']}, not of {now['architecture']}; give --arch {began['architecture']}, "
+            "or another --out"
         )
     other = differing(began, now)
     if other == ["epochs"] and _same_rates(config, began["epochs"], found.state, samples):

@@ -22,9 +22,13 @@ def option_of(name: str) -> str:
 
 
 def differing(began: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Names of the fields in which two values of `TrainConfig.to_json` differ once JSON has held them, in order."""
+    """Names of the fields in which two values of `TrainConfig.to_json` differ once JSON has held them, in order.
+
+    Another optimizer brings a learning rate and a weight decay of its own, which are not named beside it.
+    """
     first, second = (json.loads(json.dumps(options)) for options in (began, now))
-    return [name for name in sorted(first | second) if first.get(name) != second.get(name)]
+    names = [name for name in sorted(first | second) if first.get(name) != second.get(name)]
+    return [name for name in names if "optimizer" not in names or name not in ("learning_rate", "weight_decay")]
 
 
 def told(names: Sequence[str], began: Mapping[str, Any]) -> str:

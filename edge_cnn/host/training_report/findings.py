@@ -5,19 +5,28 @@ from __future__ import annotations
 from html import escape
 
 from edge_cnn.host.charts import LINE, SECOND
-from edge_cnn.host.diagnosis import Finding, diagnose, trajectory_of
+from edge_cnn.host.diagnosis import Finding, diagnose, passed, trajectory_of
 from edge_cnn.host.training_report.section import Section, Story
 
 
 def findings(story: Story) -> Section:
     """Each finding with its evidence and the next thing to try."""
-    found = diagnose(trajectory_of(story.result, story.dataset.train))
+    trajectory = trajectory_of(story.result, story.dataset.train)
+    found = diagnose(trajectory)
+    before = passed(trajectory)
+    if not found and before:
+        return Section(
+            "Nothing to worry about at the end",
+            "",
+            f"The training was {before}; that is over. Read from the loss of each epoch, and from its gradients.",
+            wide=True,
+        )
     if not found:
         return Section(
             "Nothing to worry about",
             "",
-            "The loss neither grew nor jumped, it did not crawl or stop before its time, and the validation loss "
-            "followed the training loss.",
+            "The loss fell; it neither grew nor jumped, it did not crawl or stop before its time, and the "
+            "validation loss followed the training loss.",
             wide=True,
         )
     return Section(

@@ -9,7 +9,8 @@ from edge_cnn.host.training.objectives import find_objective
 from edge_cnn.host.training_report.mistakes import visible_pixels
 from edge_cnn.host.training_report.section import Section, Story
 
-SHOWN = 24
+SHOWN, SHOWN_OF_RIGHT = 24, 6
+"""Of the test part, and of one without a mistake, where there is less to learn from them."""
 
 
 def hardest_images(story: Story) -> Section | None:
@@ -18,7 +19,8 @@ def hardest_images(story: Story) -> Section | None:
     if not objective.classifies or min(story.dataset.test.images.shape[1:3]) < LEAST_SIDE:
         return None
     losses = sample_losses(evaluation.scores, evaluation.labels, objective.name)
-    shown = hardest(losses, SHOWN)
+    none_wrong = bool((evaluation.answers == evaluation.labels).all())
+    shown = hardest(losses, SHOWN_OF_RIGHT if none_wrong else SHOWN)
     names = evaluation.class_names
     captions = [
         f"{names[truth]}, taken for {names[answer]} ({score:.0%}), loss {loss:.2g}"
@@ -32,11 +34,18 @@ def hardest_images(story: Story) -> Section | None:
             strict=True,
         )
     ]
-    share = float(losses[shown].sum() / max(losses.sum(), 1e-30))
+    if none_wrong:
+        which = "the one" if len(shown) == 1 else f"the {len(shown)}"
+        text = f"None of the {len(losses)} test images is wrong; these are {which} with the largest loss."
+    else:
+        share = float(losses[shown].sum() / max(losses.sum(), 1e-30))
+        text = (
+            f"The {len(shown)} of {len(losses)} test images with the largest loss; {share:.0%} of all the loss is "
+            "theirs. Look for wrong labels first, then for what the training part has too little of."
+        )
     return Section(
         "The hardest images",
         image_grid(visible_pixels(story.dataset.test.images[shown]), captions),
-        f"The {len(shown)} of {len(losses)} test images with the largest loss; {share:.0%} of all the loss is theirs. "
-        "Look for wrong labels first, then for what the training part has too little of.",
+        text,
         wide=True,
     )

@@ -9,6 +9,7 @@ import numpy as np
 
 from edge_cnn.host.page_template import render
 from edge_cnn.host.training import TrainResult
+from edge_cnn.host.training.origin import Origin
 from edge_cnn.host.training_report.confidence import confidence
 from edge_cnn.host.training_report.costs import costs
 from edge_cnn.host.training_report.data_remarks import data_remarks
@@ -18,6 +19,7 @@ from edge_cnn.host.training_report.gradients import gradients
 from edge_cnn.host.training_report.hardest_images import hardest_images
 from edge_cnn.host.training_report.learning import learning
 from edge_cnn.host.training_report.mistakes import confusion
+from edge_cnn.host.training_report.origin_words import origin_fact, started_from
 from edge_cnn.host.training_report.range_curve import range_curve
 from edge_cnn.host.training_report.restarts import between_minima, restarts
 from edge_cnn.host.training_report.section import Section, Story
@@ -87,15 +89,20 @@ def summary(result: TrainResult) -> str:
         if result.diverged
         else ""
     )
+    start, epochs = started_from(result), len(result.history) - 1
     return (
-        f"Trained for {len(result.history) - 1} epochs{ending}; the weights are those of epoch {result.best_epoch}, "
-        "which had the lowest validation loss."
+        f"Trained {start + ', ' if start else ''}for {epochs} epoch{'' if epochs == 1 else 's'}{ending}; "
+        f"the weights are those of epoch {result.best_epoch}, which had the lowest validation loss."
     )
 
 
 def facts(record: dict[str, Any]) -> dict[str, str]:
     """What the network was made of, by name; `record` is the content of `training.json`."""
-    data, preprocessing = record["data"], record["preprocessing"]
+    data, preprocessing, config = record["data"], record["preprocessing"], dict(record["config"])
+    if config.get("origin"):
+        # The weights are not drawn by any rule.
+        config = {name: value for name, value in config.items() if name != "initialization"}
+        config["origin"] = origin_fact(Origin(**config["origin"]))
     return {
         "data": data["name"],
         "source": data["source"],
@@ -104,7 +111,7 @@ def facts(record: dict[str, Any]) -> dict[str, str]:
         "input": f"{preprocessing['height']}x{preprocessing['width']}x{preprocessing['channels']}, "
         f"(pixel - {_values(preprocessing['mean'])}) / {_values(preprocessing['std'])}",
         "seed": str(record["seed"]),
-        **{name.replace("_", " "): _plain(value) for name, value in record["config"].items() if name != "seed"},
+        **{name.replace("_", " "): _plain(value) for name, value in config.items() if name != "seed"},
         "versions": ", ".join(f"{name} {version}" for name, version in record["versions"].items()),
     }
 
@@ -115,7 +122,7 @@ def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple):
-        return ", ".join(map(str, value[:4])) + (f", ... ({len(value)})" if len(value) > 4 else "")
+        return (", ".join(map(str, value[:4])) or "none") + (f", ... ({len(value)})" if len(value) > 4 else "")
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 

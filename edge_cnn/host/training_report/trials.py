@@ -8,14 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from edge_cnn.host.charts import FIRST, INK, SECOND, SOFT, WIDTH_INCHES, drawing, svg_text
+from edge_cnn.host.charts import FIRST, INK, SECOND, SOFT, WIDTH_INCHES, drawing, plain_ticks, svg_text
+from edge_cnn.host.log_axis import round_values
 from edge_cnn.host.search.records import COMPLETE, DIVERGED, SearchResult, Trial
 from edge_cnn.host.training_report.section import Section, Story
 
 _LOGARITHMIC = ("rate factor", "weight decay")
 
-_GRID = '<div style="display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,19rem),1fr));gap:.6rem">'
-"""Side by side where there is room, one below the other on a phone."""
+NUMBERS = 7
+"""As many have room below a chart."""
+
+_GRID = '<div style="display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,26rem),1fr));gap:1rem">'
+"""Two side by side where there is room for readable letters, else one below the other."""
 
 
 def trials(story: Story) -> Section | None:
@@ -40,6 +44,7 @@ def _over_time(search: SearchResult) -> str:
         axes.set_xlabel("trial")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_title("lowest validation loss of each trial", color=SOFT)
+        plain_ticks(axes)
         axes.legend(loc="lower left", bbox_to_anchor=(-0.1, -0.42), ncols=4, columnspacing=1, handletextpad=0.2)
         return svg_text(figure, "Validation loss of each trial")
 
@@ -64,8 +69,12 @@ def _over_one(search: SearchResult, shown: Sequence[Trial], name: str) -> str:
             _dots(axes, values, having, search.best)
             if name in _LOGARITHMIC:
                 axes.set_xscale("log")
+                marks = round_values(*axes.get_xlim(), NUMBERS)
+                axes.set_xticks(marks, [f"{mark:g}" for mark in marks])
+                axes.set_xticks([], minor=True)
         share = f", {search.importance[name]:.0%} of the variance" if name in search.importance else ""
         axes.set_title(f"validation loss by {name}{share}", color=SOFT)
+        plain_ticks(axes)
         return svg_text(figure, f"Validation loss by {name}")
 
 
@@ -88,16 +97,6 @@ def _dots(axes: Any, places: Sequence[float], shown: Sequence[Trial], best: int)
     if at is not None:
         axes.scatter([places[at]], [losses[at]], s=46, color=SECOND, edgecolors=INK, linewidths=0.6, label="best")
     axes.set_yscale("log")
-    _few_ticks(axes)
-
-
-def _few_ticks(axes: Any) -> None:
-    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
-
-    axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0), numticks=8))
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.tick_params(axis="y", which="minor", length=0)
 
 
 def _told(search: SearchResult) -> str:

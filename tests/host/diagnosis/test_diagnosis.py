@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from edge_cnn.host.datasets import load_dataset
-from edge_cnn.host.diagnosis import FINDINGS, Trajectory, constant_loss, diagnose
+from edge_cnn.host.diagnosis import FINDINGS, Trajectory, constant_loss, diagnose, passed
 from edge_cnn.host.training import EpochRecord, TrainConfig
+from edge_cnn.host.training.origin import Origin
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "learning_rates.py"
 
@@ -137,7 +138,70 @@ def test_a_validation_loss_that_rises_while_the_training_loss_falls_is_overfitti
 
 
 def test_every_finding_is_made_by_its_function_of_the_table():
-    assert [find.__name__ for find in FINDINGS] == ["diverging", "crawling", "oscillating", "plateaued", "overfitting"]
+    expected = ["diverging", "crawling", "oscillating", "plateaued", "learned_nothing", "overfitting"]
+    assert [find.__name__ for find in FINDINGS] == expected
+
+
+AT_CHANCE = [1.6, 1.5, 1.49, 1.482, 1.485, 1.487, 1.486, 1.4865, 1.4862]
+"""Of four classes, where a constant answer has 1.386."""
+
+
+@pytest.mark.parametrize(
+    ("changes", "advice"),
+    [
+        ({"origin": Origin("m.keras", "", "new", ("conv1", "conv2"))}, "--freeze none"),
+        ({"origin": Origin("m.keras", "", "new", ())}, "--epochs 32, or another network with --from"),
+        ({"learning_rate": 1e-4}, "--learning-rate 0.015 or --learning-rate auto"),
+        ({"learning_rate": 1.0}, "--learning-rate 0.015 or --learning-rate auto"),
+        ({}, "--epochs 32, or another network with --arch"),
+        ({"epochs": 30}, "--epochs 30 --patience 0, or another network with --arch"),
+        ({"initialization": "zeros", "learning_rate": 1e-4}, "--init random"),
+    ],
+)
+def test_a_training_that_ends_at_chance_is_never_nothing_to_worry_about(changes, advice):
+    config = replace(TrainConfig(learning_rate=0.01, epochs=8), **changes)
+    rates = [config.peak_rate] * 2 + [0.0] * 6
+    (finding,) = diagnose(trajectory(AT_CHANCE, constant=1.386, config=config, rates=rates, ended=True))
+    assert finding.name == "learned nothing"
+    assert (
+        finding.evidence
+        == "after 8 of 8 epochs the training loss is 1.486, where a constant answer has 1.386".replace(
+            "of 8", f"of {config.epochs}"
+        )
+    )
+    assert finding.advice == advice
+    assert names(AT_CHANCE, constant=1.386, rates=rates, config=config) == [], "while it goes on, it may still learn"
+
+
+@pytest.mark.parametrize(
+    ("frozen", "advice"),
+    [(("conv1",), "--freeze none"), ((), "--learning-rate 0.002, or a larger network with --arch")],
+)
+def test_a_plateau_at_chance_is_one_and_frozen_layers_are_thawed_first(frozen, advice):
+    config = TrainConfig(learning_rate=0.01, epochs=8, origin=Origin("m.keras", "", "new", frozen))
+    (finding,) = diagnose(trajectory(AT_CHANCE, constant=1.386, config=config, ended=True))
+    assert (finding.name, finding.advice) == ("plateaued", advice)
+
+
+def test_a_first_epoch_whose_mean_hides_what_was_learned_has_learned():
+    config = TrainConfig(epochs=1)
+    assert names([2.5, 2.25], [2.5, 1.2], config=config, ended=True) == []
+    assert names([2.5, 2.25], [2.5, 2.2], config=config, ended=True) == ["learned nothing"]
+
+
+def test_what_crawls_above_a_constant_answer_on_frozen_layers_is_told_to_thaw_them():
+    losses = [2.0, 1.6, 1.54, 1.5]
+    config = TrainConfig(learning_rate=1e-3, epochs=8, origin=Origin("m.keras", "", "new", ("conv1",)))
+    (finding,) = diagnose(trajectory(losses, constant=1.386, config=config))
+    assert (finding.name, finding.advice) == ("crawling", "--freeze none")
+
+
+def test_what_was_found_on_the_way_and_is_over_is_told_with_its_epoch():
+    losses = [2.3, 2.1, 2.0, 1.9, 1.8, *(1.8 * np.exp(-np.arange(1, 9)))]
+    whole = trajectory(losses, config=TrainConfig(learning_rate=0.01, epochs=12), ended=True)
+    assert diagnose(whole) == ()
+    assert passed(whole) == "crawling in epoch 4"
+    assert passed(trajectory(GOOD, ended=True)) == ""
 
 
 @pytest.mark.parametrize("objective", ["cross-entropy", "squared-error"])

@@ -22,6 +22,14 @@ def test_the_diagram_says_what_is_what():
     assert {"share of right answers", "confidence", "answers"} <= told
 
 
+def test_the_zeros_of_both_axes_do_not_touch():
+    scores = np.array([[0.9, 0.1], [0.6, 0.4], [1.0, 0.0]])
+    svg = ElementTree.fromstring(reliability_diagram(measure_calibration(scores, np.array([0, 1, 0]))))
+    (answers,) = (float(e.get("y")) for e in svg.iter() if (e.text or "").strip() == "0")
+    below = max(float(e.get("y")) for e in svg.iter() if (e.text or "").strip() == "0.0")
+    assert below - answers > 10, "letters are 9 points high"
+
+
 def test_gradients_of_few_layers_are_named_all_and_of_many_the_first_and_the_last_among_them():
     assert {"layer0", "layer1", "layer2", "epoch"} <= words(gradient_chart(flow(3)))
     named = {word for word in words(gradient_chart(flow(30))) if word.startswith("layer")} - {"layer"}

@@ -35,5 +35,12 @@ def test_where_nothing_was_better_than_no_search_the_words_say_so():
     assert "a validation loss of 0.3; it is the training without a search." in trials(story(search=found)).text
 
 
+def test_letters_are_at_least_eleven_pixels_high_where_charts_stand_side_by_side():
+    pictures = trials(story()).pictures
+    least = 16 * float(re.search(r"minmax\(min\(100%,([\d.]+)rem\)", pictures)[1])
+    width = float(re.search(r'viewBox="0 0 ([\d.]+) ', pictures)[1])
+    assert min(map(float, re.findall(r"font-size: ([\d.]+)px", pictures))) * least / width > 11
+
+
 def test_without_a_search_there_is_no_section():
     assert trials(story(search=None)) is None

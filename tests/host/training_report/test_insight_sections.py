@@ -79,6 +79,22 @@ def test_the_hardest_images_are_those_that_numpy_finds(digits_story):
     assert f"The 24 of {len(losses)} test images" in section.text
 
 
+def test_where_no_test_image_is_wrong_it_is_said_and_few_are_shown(digits_story):
+    evaluation = digits_story.evaluation
+    right = np.flatnonzero(evaluation.answers == evaluation.labels)
+    test = digits_story.dataset.test.select(right)
+    story = replace(
+        digits_story,
+        dataset=replace(digits_story.dataset, test=test),
+        evaluation=evaluate(evaluation.scores[right], test),
+    )
+    section = hardest_images.hardest_images(story)
+    assert section is not None
+    expected = f"None of the {len(right)} test images is wrong; these are the 6 with the largest loss."
+    assert section.text == expected
+    assert section.pictures.count("<img") == 6
+
+
 def test_the_pairs_that_were_mixed_up_are_named(digits_story):
     confusion = digits_story.evaluation.confusion
     off_diagonal = confusion + confusion.T - 2 * np.diag(np.diag(confusion))
