@@ -27,6 +27,7 @@ class Watch:
         samples: LabelledImages,
         on_epoch: Callable[[EpochRecord], None],
         history: tuple[EpochRecord, ...] = (),
+        which: str = "",
     ) -> None:
         """Look over the shoulder of `on_epoch`, which is told first.
 
@@ -36,12 +37,13 @@ class Watch:
             samples: that it is given.
             on_epoch: told of each record.
             history: epochs that were before, of a training that goes on.
+            which: of several trainings, before what is said.
         """
         from edge_cnn.host.diagnosis import constant_loss
 
         self._console, self._config, self._on_epoch = console, config, on_epoch
         self._constant_loss = constant_loss(config, samples.labels, samples.class_names)
-        self._history = history
+        self._history, self._which = history, which
         self._auto_rate = False
         self._said: set[str] = set()
 
@@ -63,7 +65,7 @@ class Watch:
                 self._said.add(finding.name)
                 if sys.stderr.isatty():
                     click.echo(err=True)  # the line of the progress bar stays as it is
-                self._console.note(f"epoch {record.epoch}: {finding}")
+                self._console.note(f"{self._which}epoch {record.epoch}: {finding}")
 
 
 def last_words(findings: tuple[Finding, ...], before: str) -> str:

@@ -144,7 +144,7 @@ class TrainingJob:
         elif not self.trains_several:
             on_pause = checkpoints.on_pause
         told = () if state is None else state.history
-        watch = Watch(self.console, asked, self.dataset.train, live.on_epoch, told)
+        watch = Watch(self.console, asked, self.dataset.train, live.on_epoch, told, live.which)
         return train(
             asked,
             self.dataset.train,

@@ -23,6 +23,11 @@ class Live:
         self._before, self._validation = number * self._epochs, ""
         self._which = f"restart {number + 1} of {self._restarts}, " if self._restarts > 1 else ""
 
+    @property
+    def which(self) -> str:
+        """Which of several trainings it is, with a comma; empty for one alone."""
+        return self._which
+
     def on_random_beside(self) -> None:
         self._before, self._validation, self._which = self._epochs, "", "from random weights, "
 

@@ -21,6 +21,7 @@ def finish_reconstruction(
     dataset: Dataset,
     out: Path,
     more: dict[str, Any],
+    words: str,
 ) -> int:
     """Measure on the test part, write the folder, and say what came out.
 
@@ -31,6 +32,7 @@ def finish_reconstruction(
         dataset: training and test part.
         out: folder to write.
         more: for the JSON document, beside the figures of the training.
+        words: what there is to say of its course.
 
     Raises:
         InputError: the folder cannot be made or written to.
@@ -62,7 +64,7 @@ def finish_reconstruction(
         ["test", f"{rebuilt.loss:.5f}", f"{rebuilt.mean_loss:.5f} if only the mean came back"],
     ]
     squared = table(["part", "squared error", ""], rows)
-    text = f"{restarts_table(restarts)}{squared}\nwrote {out / 'model.keras'}, {out / 'report.html'}"
+    text = f"{restarts_table(restarts)}{squared}\nwrote {out / 'model.keras'}, {out / 'report.html'}\n{words}"
     console.result(document, text)
     return 0
 

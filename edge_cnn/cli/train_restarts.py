@@ -35,6 +35,8 @@ def restarts_table(restarts: Restarts) -> str:
         for number, run in enumerate(restarts.runs)
     ]
     text = table(["restart", "initial seed", "validation loss", "accuracy", "epoch", ""], rows)
+    if len(rows) < restarts.asked:
+        text += f"\n{restarts.asked - len(rows)} of {restarts.asked} never began"
     losses = restarts.val_losses()
     if len(losses) < 2:
         return f"{text}\n\n"

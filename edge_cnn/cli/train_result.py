@@ -51,18 +51,19 @@ def finish(
     result = trained.restarts.result
     trajectory = trajectory_of(result, dataset.train)
     findings = diagnose(trajectory)
+    words = last_words(findings, passed(trajectory))
     more = more | {"diagnosis": [finding.to_json() for finding in findings]}
     if search is not None:
         write_search(out, search)
     restarts = with_line(trained.restarts, dataset.train)
     if not find_objective(result.config.objective).classifies:
-        finish_reconstruction(console, restarts, trained.symmetry, dataset, out, more)
+        finish_reconstruction(console, restarts, trained.symmetry, dataset, out, more, words)
         return
     evaluation = evaluate(predict_scores(result.model, dataset.test, result.preprocessing), dataset.test)
     record = training_record(result, dataset, evaluation, restarts, trained.symmetry) | lasting(more)
     story = Story(result, evaluation, dataset, record, restarts, trained.symmetry, trained.frames, search)
     write_training(out, story)
-    text = f"{restarts_table(restarts)}{_summary(result, evaluation, out)}\n{last_words(findings, passed(trajectory))}"
+    text = f"{restarts_table(restarts)}{_summary(result, evaluation, out)}\n{words}"
     console.result(_document(restarts, evaluation, out) | more, text)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edge_cnn.host.diagnosis.finding import Finding, Trajectory
+from edge_cnn.host.training.initialization import RANDOM
 
 RISEN = 1.25
 """As a multiple of the lowest epoch's loss: the first epochs of a good training waver by a tenth."""
@@ -26,6 +27,8 @@ def diverging(trajectory: Trajectory) -> Finding | None:
             f"the training loss rose from {losses.min():.4g} in epoch {lowest} to {losses[-1]:.4g}, and {constant}"
         )
         return Finding("diverging", evidence, advice)
+    if trajectory.config.initialization != RANDOM:
+        return None  # Units that are all alike have no gradients to lose.
     share = _gradients_left(trajectory)
     if share < DEAD:
         evidence = (

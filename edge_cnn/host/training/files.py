@@ -23,7 +23,6 @@ from edge_cnn.host.restarts.symmetry import Symmetry
 from edge_cnn.host.search.records import SearchResult
 from edge_cnn.host.tensorflow_import import import_tensorflow
 from edge_cnn.host.training.records import TrainResult
-from edge_cnn.host.training_report.data_remarks import remarks_about
 from edge_cnn.host.training_report.page import training_report
 from edge_cnn.host.training_report.rebuilt import reconstruction_report
 from edge_cnn.host.training_report.section import Story
@@ -105,7 +104,7 @@ def write_reconstruction(
     """
     record = training_record(result, dataset, None, restarts, symmetry)
     record |= {"task": RECONSTRUCTION, "test_loss": rebuilt.loss} | (more or {})
-    _write(folder, result, record, reconstruction_report(result, rebuilt, record, remarks_about(dataset)))
+    _write(folder, result, record, reconstruction_report(result, rebuilt, record, dataset))
 
 
 def write_search(folder: Path, search: SearchResult) -> None:

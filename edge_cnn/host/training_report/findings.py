@@ -5,13 +5,17 @@ from __future__ import annotations
 from html import escape
 
 from edge_cnn.host.charts import LINE, SECOND
-from edge_cnn.host.diagnosis import Finding, diagnose, passed, trajectory_of
+from edge_cnn.host.diagnosis import Finding, Trajectory, diagnose, passed, trajectory_of
 from edge_cnn.host.training_report.section import Section, Story
 
 
 def findings(story: Story) -> Section:
     """Each finding with its evidence and the next thing to try."""
-    trajectory = trajectory_of(story.result, story.dataset.train)
+    return findings_of(trajectory_of(story.result, story.dataset.train))
+
+
+def findings_of(trajectory: Trajectory) -> Section:
+    """The same of a training that has ended."""
     found = diagnose(trajectory)
     before = passed(trajectory)
     if not found and before:

@@ -34,6 +34,7 @@ SECTIONS: tuple[Callable[[Story], Section | None], ...] = (
     surface,
     learning,
     findings,
+    data_remarks,
     range_curve,
     film,
     neurons,
@@ -49,7 +50,6 @@ SECTIONS: tuple[Callable[[Story], Section | None], ...] = (
     surroundings,
     costs,
     trials,
-    data_remarks,
 )
 """In the order of the page; one that has nothing to say of a training gives None."""
 

@@ -8,10 +8,14 @@ from typing import Any
 import numpy as np
 
 from edge_cnn.host.charts import FIRST, SECOND, SOFT, WIDTH_INCHES, drawing, image_grid, svg_text
+from edge_cnn.host.datasets import Dataset
+from edge_cnn.host.diagnosis import trajectory_of
 from edge_cnn.host.page_template import render
 from edge_cnn.host.reconstruction import Reconstruction
 from edge_cnn.host.training import EpochRecord, TrainResult
 from edge_cnn.host.training_report.costs import costs_of_model
+from edge_cnn.host.training_report.data_remarks import remarks_about
+from edge_cnn.host.training_report.findings import findings_of
 from edge_cnn.host.training_report.mistakes import visible_pixels
 from edge_cnn.host.training_report.page import TEMPLATE, facts, summary
 from edge_cnn.host.training_report.section import Section
@@ -23,9 +27,9 @@ MOST_CLASSES = 30
 
 
 def reconstruction_report(
-    result: TrainResult, rebuilt: Reconstruction, record: dict[str, Any], remarks: Section | None
+    result: TrainResult, rebuilt: Reconstruction, record: dict[str, Any], dataset: Dataset
 ) -> str:
-    """The page as text, with what was said of the data near its end.
+    """The page as text.
 
     Raises:
         UnavailableError: matplotlib or Jinja2 is not installed.
@@ -33,10 +37,11 @@ def reconstruction_report(
     best = result.history[result.best_epoch]
     sections = (
         _learning(result.history),
+        findings_of(trajectory_of(result, dataset.train)),
+        remarks_about(dataset),
+        _pairs(rebuilt),
         _by_class(rebuilt),
         costs_of_model(result.model, exports=False),
-        _pairs(rebuilt),
-        remarks,
     )
     return render(
         "edge_cnn.host",
