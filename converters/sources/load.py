@@ -20,6 +20,7 @@ from edge_cnn.core.preprocessing import Preprocessing
 from edge_cnn.host.architectures.architecture import RECONSTRUCTION
 
 _WANTED = "give a .keras, .h5, .onnx or .tflite file or a SavedModel folder"
+_TRAINABLE = "give a .keras or .h5 file, which alone can be trained, or keras:NAME for an application of Keras"
 _HDF5_MARK = b"\x89HDF\r\n\x1a\n"
 
 
@@ -68,8 +69,8 @@ def load_keras_network(path: Path) -> tuple[Any, tuple[str, ...] | None, Preproc
         ModelError: missing, truncated, not of Keras, of Keras 2 with operations that only Keras 2 knows, or
             `training.json` is damaged.
     """
-    if _loader(path) is not load_keras:
-        raise ModelError(f"{path} is not a Keras file; give a .keras or .h5 file, which alone can be trained")
+    if _loader(path, "--from", _TRAINABLE) is not load_keras:
+        raise ModelError(f"{path} is not a Keras file; {_TRAINABLE}")
     with silent_step(f"reading {path}"):
         model = read_keras_model(path)
     if any(type(layer).__module__.split(".")[0] != "keras" for layer in model.layers):
@@ -106,16 +107,17 @@ def _described(source: SourceModel, loaded: LoadedGraph, path: Path) -> SourceMo
     return replace(source, labels=labels, preprocessing=preprocessing, training=training, described_by=TRAINING_FILE)
 
 
-def _loader(path: Path) -> Callable[[Path], LoadedGraph]:
+def _loader(path: Path, reader: str = "export", wanted: str = _WANTED) -> Callable[[Path], LoadedGraph]:
+    """By content and name of the file; `reader` and `wanted` are what a refusal speaks of."""
     if path.is_dir():
         if (path / "saved_model.pb").is_file():
             return load_saved_model
-        raise ModelError(f"{path} is a folder without saved_model.pb; {_WANTED}")
+        raise ModelError(f"{path} is a folder without saved_model.pb; {wanted}")
     try:
         with open(path, "rb") as file:
             start = file.read(8)
     except FileNotFoundError:
-        raise ModelError(f"no model at {path}; {_WANTED}, or make one with 'edge-cnn train'") from None
+        raise ModelError(f"no model at {path}; {wanted}, or make one with 'edge-cnn train'") from None
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}") from error
     suffix = path.suffix.lower()
@@ -126,7 +128,7 @@ def _loader(path: Path) -> Callable[[Path], LoadedGraph]:
     if suffix in (".h5", ".hdf5") and start != _HDF5_MARK:
         raise ModelError(f"{path} is not an HDF5 file; copy it or save it again")
     if suffix not in _LOADERS:
-        raise ModelError(f"{path} is not a model that export reads; {_WANTED}")
+        raise ModelError(f"{path} is not a model that {reader} reads; {wanted}")
     return _LOADERS[suffix]
 
 

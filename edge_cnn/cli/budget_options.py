@@ -79,6 +79,7 @@ def take_limits(chosen: dict[str, Any]) -> Callable[[str, LabelledImages, Any], 
         model = initial
         if model is None:
             model = build_model(architecture, samples.images.shape[1:], len(samples.class_names))
-        return check_budget(model, Budget(max_params, max_macs, max_size), target)
+        budget = Budget(max_params, max_macs, max_size)
+        return check_budget(model, budget, target, pretrained=initial is not None)
 
     return check

@@ -20,6 +20,9 @@ SECONDS_BETWEEN_LINES = 5.0
 """How often progress prints a line where there is no terminal."""
 
 
+_EMPTY = "it is empty; give a name"
+
+
 class ReaderGoneError(Exception):
     """Whoever read stdout has closed it; no failure."""
 
@@ -140,9 +143,21 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def command(as_json: bool, seed: int, quiet: bool, debug: bool, **arguments: Any) -> Any:
         del debug  # main() looks for it before parsing, so that errors of parsing show a traceback as well.
+        _check_not_empty(click.get_current_context())
         return function(Console(as_json, quiet, seed), **arguments)
 
     return command
+
+
+def _check_not_empty(ctx: click.Context) -> None:
+    """An empty value is a shell variable that is not set; taken for a name it would be the current folder.
+
+    Raises:
+        click.BadParameter: there is one.
+    """
+    for param in ctx.command.params:
+        if ctx.params.get(param.name or "") == "":
+            raise click.BadParameter(_EMPTY, ctx, param)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -163,11 +178,11 @@ def _is_number(cell: str) -> bool:
 
 
 class _PathType(click.Path):
-    """A path as it is typed; an empty one, which is a shell variable without a value, would mean the current folder."""
+    """A path as it is typed, but for an empty one, of which `click.Path` makes the current folder."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "":
-            self.fail("it is empty; give a name", param, ctx)
+            self.fail(_EMPTY, param, ctx)
         return super().convert(value, param, ctx)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -112,6 +114,23 @@ def note_interrupted(console: Console, out: Path) -> None:
 
     if (out / NAME).exists():
         console.note(f"the same command with --resume goes on from {out / NAME}")
+
+
+@contextlib.contextmanager
+def told_to_resume(out: Path) -> Generator[None]:
+    """Where results cannot be written, the checkpoint still holds the training.
+
+    Raises:
+        InputError: as before, with how to go on.
+    """
+    from edge_cnn.host.training.checkpoint import NAME
+
+    try:
+        yield
+    except InputError as error:
+        if not (out / NAME).exists():
+            raise
+        raise InputError(f"{error}, then the same command with --resume goes on") from error
 
 
 def _duration(seconds: float) -> str:

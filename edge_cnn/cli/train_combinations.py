@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge_cnn.core.errors import InputError
+
+if TYPE_CHECKING:
+    from edge_cnn.core.labelled_images import LabelledImages
+    from edge_cnn.host.training import TrainConfig
 
 
 def check_combinations(chosen: dict[str, Any], resume: bool) -> None:
@@ -31,6 +35,27 @@ def check_combinations(chosen: dict[str, Any], resume: bool) -> None:
     for option, is_given, other, reason in rules:
         if option and is_given:
             raise InputError(f"{option} and {other} do not go together: {other} {reason}; leave one of them out")
+
+
+def check_for_numbers(samples: LabelledImages, config: TrainConfig, image_size: tuple[int, ...] | None) -> None:
+    """Make sure that nothing was asked for rows of numbers that only images have.
+
+    Args:
+        samples: to train on.
+        config: how.
+        image_size: what --image-size gave.
+
+    Raises:
+        InputError: an option that would change nothing.
+    """
+    if samples.images.shape[1:3] != (1, 1):
+        return
+    for option, is_given in (
+        ("--augment", config.augmentation is not None),
+        ("--image-size", image_size is not None),
+    ):
+        if is_given:
+            raise InputError(f"{option} is for images, and the samples are rows of numbers; leave it out")
 
 
 def _several(chosen: dict[str, Any]) -> str:

@@ -173,8 +173,11 @@ def live_page(job: TrainingJob, leads: bool) -> contextlib.AbstractContextManage
     if not leads:
         return contextlib.nullcontext()
     path = job.out / PROGRESS
-    job.console.note(f"open {path} in a browser to watch")
-    return LivePage(path, job.dataset, job.config, on_failure=job.console.note)
+
+    def on_first() -> None:
+        job.console.note(f"open {path} in a browser to watch")
+
+    return LivePage(path, job.dataset, job.config, on_first=on_first, on_failure=job.console.note)
 
 
 def _start_of(config: TrainConfig) -> tuple[str, int | None]:

@@ -124,6 +124,18 @@ def train_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def in_words(config: TrainConfig) -> str:
+    """What of a configuration a user wants to know, since the recipe of the data decides most of it."""
+    from edge_cnn.host.training.augmentation import AUGMENTATIONS
+
+    rate = "chosen by a range test" if isinstance(config.learning_rate, str) else f"{config.peak_rate:g}"
+    changes = next((name for name, row in AUGMENTATIONS.items() if row == config.augmentation), "own")
+    return (
+        f"{config.optimizer}, learning rate {rate}, batches of {config.batch_size}, at most {config.epochs} epochs, "
+        f"augmentation {changes}"
+    )
+
+
 def make_config(chosen: dict[str, Any], recipe: Recipe, seed: int) -> TrainConfig:
     """What the options ask for.
 

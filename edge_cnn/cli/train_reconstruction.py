@@ -40,7 +40,7 @@ def finish_reconstruction(
 
     result = restarts.result
     rebuilt = reconstruct(result.model, dataset.test, result.preprocessing)
-    write_reconstruction(out, result, dataset, rebuilt, restarts, symmetry)
+    write_reconstruction(out, result, dataset, rebuilt, restarts, symmetry, lasting(more))
     best = result.history[result.best_epoch]
     document = {
         "out": str(out),
@@ -65,3 +65,8 @@ def finish_reconstruction(
     text = f"{restarts_table(restarts)}{squared}\nwrote {out / 'model.keras'}, {out / 'report.html'}"
     console.result(document, text)
     return 0
+
+
+def lasting(more: dict[str, Any]) -> dict[str, Any]:
+    """What `training.json` keeps of it, too: the limits that the network was held against."""
+    return {name: more[name] for name in ("budget",) if name in more}

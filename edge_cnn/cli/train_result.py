@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_cnn.cli.console import Console, table
 from edge_cnn.cli.train_diagnosis import last_words
-from edge_cnn.cli.train_reconstruction import finish_reconstruction
+from edge_cnn.cli.train_reconstruction import finish_reconstruction, lasting
 from edge_cnn.cli.train_restarts import restarts_table
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def finish(
         finish_reconstruction(console, restarts, trained.symmetry, dataset, out, more)
         return
     evaluation = evaluate(predict_scores(result.model, dataset.test, result.preprocessing), dataset.test)
-    record = training_record(result, dataset, evaluation, restarts, trained.symmetry)
+    record = training_record(result, dataset, evaluation, restarts, trained.symmetry) | lasting(more)
     story = Story(result, evaluation, dataset, record, restarts, trained.symmetry, trained.frames, search)
     write_training(out, story)
     text = f"{restarts_table(restarts)}{_summary(result, evaluation, out)}\n{last_words(findings, passed(trajectory))}"

@@ -99,7 +99,8 @@ def find_settings(
         f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
         for name, value in found.best_trial.values.items()
     )
-    console.note(f"trial {found.best} of {len(found.trials)} is the best: {values}; it is trained whole now")
+    which = "the training without a search, is the best" if found.best_trial.baseline else "the best"
+    console.note(f"trial {found.best}, {which} of {len(found.trials)}: {values}; it is trained whole now")
     return found
 
 

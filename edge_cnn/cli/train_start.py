@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -58,7 +59,9 @@ def read_pretrained(chosen: dict[str, Any]) -> Pretrained | None:
         wanted = option == "--freeze" or application == (option != "--input-range")
         if value is not None and (source is None or not wanted):
             kind = "" if option == "--freeze" else " FILE" if option == "--input-range" else " keras:NAME"
-            raise InputError(f"{option} goes with --from{kind}; give that too, or leave {option} out")
+            if source is None:
+                raise InputError(f"{option} goes with --from{kind}; give that too, or leave {option} out")
+            raise InputError(f"{option} goes with --from{kind}, and {source} {_SETTLED[option]}; leave {option} out")
     if source is None:
         if chosen["new_head"]:
             raise InputError("--new-head goes with --from; give that too, or leave --new-head out")
@@ -72,12 +75,34 @@ def read_pretrained(chosen: dict[str, Any]) -> Pretrained | None:
     if application:
         from edge_cnn.host.transfer.applications import PREFIX, load_application
 
+        if size is not None and size[2:] == (1,):
+            raise InputError(f"{source} takes RGB images; give --image-size {size[0]}x{size[1]}")
         if size is not None and size[0] != size[1]:
             raise InputError(
                 f"{source} takes square images, got {size[0]}x{size[1]}; give --image-size {size[0]}x{size[0]}"
             )
         return load_application(source.removeprefix(PREFIX), None if size is None else size[0], weights)
     return _read_file(Path(source), ends)
+
+
+_SETTLED = {
+    "--image-size": "takes images of one size, to which others are brought",
+    "--weights": "holds its weights",
+    "--input-range": "has its own",
+}
+"""What a source says itself, by the option that does not go with it."""
+
+
+def check_kept(out: Path, source: str | None) -> None:
+    """Make sure that the network of --from is not written over.
+
+    Raises:
+        InputError: it lies in the folder of results under the name of one.
+    """
+    from edge_cnn.host.training.files import MODEL
+
+    if source is not None and os.path.realpath(source) == os.path.realpath(out / MODEL):
+        raise InputError(f"--out {out}: {source} would be written over by what is trained from it; give another folder")
 
 
 def _read_file(path: Path, ends: tuple[float, float] | None) -> Pretrained:

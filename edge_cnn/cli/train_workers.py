@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from edge_cnn.cli.console import Console
 from edge_cnn.cli.train_checkpoint import find_checkpoint
@@ -50,12 +51,14 @@ class Crew:
         workers: how many.
         timeout: seconds to wait for the others.
         attempt: how often the team had to start again; None for a supervisor.
+        is_here: whether all of them are processes of this machine, so that the chief's words are read here.
     """
 
     cluster: Cluster | None
     workers: int
     timeout: float
     attempt: int | None
+    is_here: bool
 
     @property
     def supervises(self) -> bool:
@@ -73,7 +76,7 @@ def take_crew(chosen: dict[str, Any]) -> Crew | None:
     Raises:
         InputError: options that do not go together.
     """
-    from edge_cnn.host.workers.cluster import Cluster, read_tf_config
+    from edge_cnn.host.workers.cluster import VARIABLE, Cluster, read_tf_config
     from edge_cnn.host.workers.supervisor import attempt_of
 
     workers, index, timeout = chosen.pop("workers"), chosen.pop("worker_index"), chosen.pop("worker_timeout")
@@ -83,17 +86,21 @@ def take_crew(chosen: dict[str, Any]) -> Crew | None:
         raise InputError("--worker-addresses and --worker-index go together; give both, or --workers alone")
     if not 0 < timeout < float("inf"):
         raise InputError(f"worker timeout {timeout}: it must be a positive number of seconds; try 300")
-    if workers is not None and (workers < 1 or addresses is not None):
+    if workers is not None and addresses is not None:
+        raise InputError(f"--workers {workers}: --worker-addresses tells their number already; leave --workers out")
+    if workers is not None and workers < 1:
+        raise InputError(f"--workers {workers}: it must be at least 1; try 2")
+    told = click.get_current_context().get_parameter_source("worker_timeout") == ParameterSource.COMMANDLINE
+    if told and workers is None and addresses is None and VARIABLE not in os.environ:
         raise InputError(
-            f"--workers {workers}: give 1 or more, for this machine alone; "
-            "with --worker-addresses their number is known"
+            f"--worker-timeout {timeout:g}: it is how long workers wait for each other; add --workers with their number"
         )
     if attempt is None and addresses is not None:
         cluster = Cluster(tuple(addresses.split(",")), index)
     else:
         cluster = None if attempt is None and workers is not None else read_tf_config(os.environ)
     count = (workers or 1) if cluster is None else cluster.workers
-    return None if count == 1 else Crew(cluster, count, timeout, attempt)
+    return None if count == 1 else Crew(cluster, count, timeout, attempt, workers is not None)
 
 
 def supervise_workers(crew: Crew, console: Console, config: TrainConfig, words: tuple[str, ...]) -> int:
@@ -112,12 +119,23 @@ def supervise_workers(crew: Crew, console: Console, config: TrainConfig, words: 
         return local_clusters(crew.workers) if cluster is None else [cluster]
 
     def on_loss(who: str) -> None:
-        console.note(f"{who}; all workers start again from the last checkpoint")
+        console.note(f"{who}; all workers start again from {_place(cluster)}")
 
     status = supervise(worker_command(words), clusters, on_loss)
-    if cluster is not None and not cluster.is_chief:
-        console.note(f"the training ended with status {status}; the chief at {cluster.addresses[0]} has the rest")
+    # Why it failed has been said by the worker, which knows whether it ever met the chief.
+    if cluster is not None and not cluster.is_chief and status == 0:
+        console.note(f"the training has ended; the chief at {cluster.addresses[0]} has its files")
     return status
+
+
+def _place(cluster: Cluster | None) -> str:
+    """Where workers start again, as far as this machine knows."""
+    from edge_cnn.host.training.checkpoint import NAME
+
+    if cluster is not None and not cluster.is_chief:
+        return "the chief's last checkpoint, or from the beginning where it has none"
+    out: Path = click.get_current_context().params["out"]
+    return "the last checkpoint" if (out / NAME).exists() else "the beginning, as there is no checkpoint yet"
 
 
 def check_work(crew: Crew, config: TrainConfig) -> None:
@@ -172,11 +190,23 @@ def joined(
             time.sleep(SECONDS_FOR_NEWS)
         status = error.exit_status if isinstance(error, EdgeCnnError) else 130
         if team.end(status, str(error)) == status and not team.is_chief:
-            raise SystemExit(status) from error  # The chief says the same.
+            raise _ended_with_chief(crew, status) from error
         raise
     status = team.end(0)
     if status:
-        raise SystemExit(status)
+        raise _ended_with_chief(crew, status)
+
+
+def _ended_with_chief(crew: Crew, status: int) -> SystemExit:
+    """The end of another worker than the chief, which says why; where it is elsewhere, where to look is told."""
+    from edge_cnn.host.workers.team import PEER_LOST
+
+    if crew.cluster is not None and not crew.is_here and status != PEER_LOST:
+        # Not through the console, which is quiet here: a failure is no remark.
+        click.echo(
+            f"the training ended with status {status}; the chief at {crew.cluster.addresses[0]} says why", err=True
+        )
+    return SystemExit(status)
 
 
 def pausing(team: Team, checkpoints: Checkpointing) -> Callable[[Callable[[], TrainingState]], None]:

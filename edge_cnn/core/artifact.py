@@ -82,4 +82,9 @@ def detect_format(data: bytes, name: str) -> str:
         raise ModelError(f"{name} is not a TFLite file: the mark TFL3 is missing; export it again or copy it again")
     if suffix == ".onnx":
         raise ModelError(f"{name} is not an ONNX file; export it again or copy it again")
+    if suffix in (".keras", ".h5", ".hdf5"):
+        raise ModelError(
+            f"{name} is a Keras file, and device-side commands take .tflite, .onnx and .edgecnn; "
+            "convert it with 'edge-cnn export' first"
+        )
     raise ModelError(f"{name} is neither .tflite, .onnx nor .edgecnn; device-side commands take these three")

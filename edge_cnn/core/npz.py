@@ -77,7 +77,7 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any
             raise ValueError(f"{info.filename!r} has .npy version {version}")
         shape, _, dtype = _HEADERS[version](member)
         if dtype.hasobject:
-            raise ValueError(f"{info.filename!r} holds Python objects")
+            raise ValueError(f"{info.filename!r} holds Python objects; give it a type first, as y.astype(str)")
         told = math.prod(shape) * dtype.itemsize
         held = info.file_size - member.tell()
         if min(shape, default=0) < 0 or told != held:

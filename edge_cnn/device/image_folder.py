@@ -18,6 +18,9 @@ from edge_cnn.device.label_array import OnRemark, check_known, ignore_remarks
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
+PARTS = frozenset({"train", "training", "test", "testing", "val", "valid", "validation"})
+"""What folders of classes are called where data comes in parts."""
+
 OnSkip = Callable[[Path, str], None]
 """Called with each file that was left out, and why."""
 
@@ -138,6 +141,14 @@ def open_folder(
     if not files:
         raise DataError(f"{folder} holds no images in sub-folders; make one sub-folder of images a class")
     used = tuple(dict.fromkeys(name for name, _ in files))
+    if (
+        class_names is None
+        and PARTS.issuperset(name.lower() for name in used)
+        and all(len(path.relative_to(folder).parts) > 2 for _, path in files)
+    ):
+        raise DataError(
+            f"{folder} holds parts of data ({', '.join(used)}), not classes; give one, as {folder / used[-1]}"
+        )
     if len(used) < 2:
         raise DataError(f"{folder} holds images of one class only ({', '.join(used)}); at least two classes are needed")
     names = class_names if class_names is not None else used

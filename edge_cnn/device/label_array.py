@@ -177,8 +177,10 @@ def _check_range(
     first = 1 if by_number else 0
     if not by_number and labels.min() == 1 and labels.max() == len(names):
         advice = "subtract 1, as the labels start at 1"
+    elif outside[0] < 0:
+        advice = "classes count from 0, so correct or drop these samples"
     elif class_names is None:
-        advice = "correct or drop these samples"
+        advice = "correct or drop these samples, or name every class in labels"
     else:
         advice = "correct or drop these samples, or add the classes with finetune --add-classes"
     raise DataError(

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from edge_cnn.cli.main import main
+from edge_cnn.host.data_source import load_data
 
 FILES = ["history.json", "model.keras", "progress.html", "report.html", "training.json"]
 
@@ -71,7 +72,10 @@ X, Y = bars()
         ({"x": X[np.arange(60) // 2], "y": Y}, "every training image is there under different labels"),
         ({"x": X.astype(int), "y": Y}, "x is int64; save pixels as uint8"),
         ({"x": X[..., 0] / 255, "y": Y}, "gray images as x[..., None]"),
-        ({"x": np.where(np.arange(60) == 7, np.nan, 0.5)[:, None, None, None] * X, "y": Y}, "NaN or infinity in 1"),
+        (
+            {"x": np.where(np.arange(60) == 7, np.nan, 0.5)[:, None, None, None] * X, "y": Y},
+            "NaN or infinity in sample 7",
+        ),
         ({"x": X.transpose(0, 3, 1, 2).repeat(3, 1), "y": Y}, "x.transpose(0, 2, 3, 1)"),
     ],
 )
@@ -172,6 +176,10 @@ def test_photos_that_memory_cannot_hold_are_refused_before_they_are_read(tmp_pat
         (["--image-size", "0x10"], "between 1 and 4096"),
         (["--image-size", "-1x10"], "is not HEIGHTxWIDTH"),
         (["--normalize", "always"], "unknown normalization 'always'; known: auto, none"),
+        (["--arch", "mlp", "--class-weights", "c=2"], "no class is called 'c'"),
+        (["--arch", "mlp", "--freeze", ""], "it is empty; give a name"),
+        (["--data", ""], "Invalid value for '--data': it is empty; give a name"),
+        (["--out", ""], "Invalid value for '--out': it is empty; give a name"),
         (["--out", "d"], "it is in the folder of the data"),
         (["--out", "d/below"], "it is in the folder of the data"),
         (["--out", "link/below"], "it is in the folder of the data"),
@@ -234,3 +242,30 @@ def test_data_without_fault_gets_no_remark_and_no_section(tmp_path, capsys):
     assert document["remarks"] == []
     assert "data: " not in err
     assert "Remarks about the data" not in (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("option", "value"), [("--augment", "photos"), ("--image-size", "3x3")])
+def test_what_only_images_have_is_refused_for_rows_of_numbers(tmp_path, capsys, option, value):
+    assert main(["train", "--data", "spiral", option, value, "--out", str(tmp_path / "o")]) == 2
+    said = capsys.readouterr().err
+    assert said == f"error: {option} is for images, and the samples are rows of numbers; leave it out\n"
+
+
+def test_a_folder_of_parts_is_not_taken_for_a_folder_of_classes(tmp_path, capsys):
+    for part in ("train", "test"):
+        make_folder(tmp_path / "d" / part)
+    said = refused(words(tmp_path / "d", tmp_path / "o", "--quiet"), capsys)
+    assert f"holds parts of data (test, train), not classes; give one, as {tmp_path / 'd' / 'train'}" in said
+    # Classes may be called so.
+    assert load_data(str(make_folder(tmp_path / "e", names=("test", "train")))).train.class_names == ("test", "train")
+
+
+def test_labels_as_python_objects_are_told_to_be_given_a_type(tmp_path, capsys):
+    np.savez(tmp_path / "d.npz", x=X, y=Y.astype(str).astype(object))
+    assert "give it a type first, as y.astype(str)" in refused(words(tmp_path / "d.npz", tmp_path / "o"), capsys)
+
+
+def test_rows_of_numbers_are_refused_by_image_networks_before_anything_begins(tmp_path, capsys):
+    assert main(["train", "--data", "spiral", "--arch", "lenet", "--out", str(tmp_path / "o")]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said == "error: samples are rows of numbers, no images, and lenet looks at images; give --arch mlp"

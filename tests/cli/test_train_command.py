@@ -72,7 +72,7 @@ def test_the_record_and_the_model_say_the_same(run, npz):
 def test_the_report_shows_pictures_and_numbers_and_fetches_nothing(run):
     page = (run / "report.html").read_text(encoding="utf-8")
     for heading in ("Learning", "Which classes were mixed up", "What it costs a device"):
-        assert re.search(rf"<h2>{heading}</h2>\s*<svg", page), heading
+        assert re.search(rf"<h2>{heading}</h2>\s*<div><svg", page), heading
     assert page.count("<svg") >= 6
     assert "upright &lt;1&gt;" in page
     assert "upright <1>" not in page
@@ -180,8 +180,8 @@ def refused(words, capsys, status=2):
         (["--learning-rate", "nan"], "learning rate nan: it must be positive"),
         (["--learning-rate", "fast"], "Invalid value for '--learning-rate'"),
         (["--learning-rate", "fast"], "Invalid value for '--learning-rate': 'fast' is not a valid float"),
-        (["--epochs", "0"], "epochs 0: it must be at least 1"),
-        (["--batch-size", "0"], "batch size 0: it must be at least 1"),
+        (["--epochs", "0"], "epochs 0: it must be at least 1; try 30"),
+        (["--batch-size", "0"], "batch size 0: it must be at least 1; try 32"),
         (["--augment", "music"], "unknown augmentation 'music'; known: none, handwriting, photos"),
         (["--objective", "hinge"], "unknown objective 'hinge'; known: cross-entropy, squared-error"),
         (["--schedule", "moon"], "unknown schedule 'moon'; known: cosine"),

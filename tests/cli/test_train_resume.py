@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from edge_cnn.cli.main import main
+from edge_cnn.core.errors import InputError
 from edge_cnn.host.training import loop
 from edge_cnn.host.training.checkpoint import read_checkpoint
 from edge_cnn.host.training.checkpointing import Checkpointing
@@ -160,7 +161,9 @@ def test_what_cannot_be_resumed_is_one_line_and_leaves_the_checkpoint(words, int
         [*resume, "--optimizer", "sgd", "--learning-rate", "0.003"], capsys
     )
     assert "another --seed (it began with 0)" in refused([*resume, "--seed", "1"], capsys)
-    assert "is of a training on other data" in refused([*resume, "--data", "digits"], capsys)
+    # The data comes first: with other data another architecture is no wonder.
+    assert "is of a training on other data" in refused([*resume, "--data", "digits", "--arch", "lenet"], capsys)
+    assert refused([*resume, "--optimizer", "sgd"], capsys).count("it began with") == 1
     assert path.read_bytes() == before
     path.write_bytes(before[:-100])
     assert "is damaged: " in refused(resume, capsys)
@@ -169,6 +172,19 @@ def test_what_cannot_be_resumed_is_one_line_and_leaves_the_checkpoint(words, int
     said = refused([*words, str(tmp_path / "none"), "--resume"], capsys)
     assert "no training was interrupted there; leave --resume out" in said
     assert not (tmp_path / "none").exists()
+
+
+def test_results_that_cannot_be_written_are_not_lost(words, tmp_path, capsys, monkeypatch):
+    def fail(*_):
+        raise InputError("cannot write model.keras: No space left on device; make room there")
+
+    out = tmp_path / "out"
+    with monkeypatch.context() as full:
+        full.setattr("edge_cnn.host.training.files._write", fail)
+        said = refused([*words, str(out), "--checkpoint-every", "0", "--quiet"], capsys)
+    assert "make room there, then the same command with --resume goes on" in said
+    assert main([*words, str(out), "--resume", "--quiet"]) == 0
+    assert (out / "model.keras").exists()
 
 
 def test_hours_of_work_are_not_started_over_by_mistake_but_a_first_try_is(words, interrupted, capsys, monkeypatch):

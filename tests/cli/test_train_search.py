@@ -48,6 +48,9 @@ def test_the_best_of_a_search_is_trained_whole_and_told(words, tmp_path, capsys)
     assert training["config"]["warm_up"] == found["parameters"]["warm-up"]
     assert "The search" in (tmp_path / "out" / "report.html").read_text()
     assert "search 4/4" in captured.err
+    which = "the training without a search, is the best" if found["best"] == 1 else "the best"
+    assert f"trial {found['best']}, {which} of 4: rate factor" in captured.err
+    assert [trial["number"] for trial in found["trials"]] == [1, 2, 3, 4]
     # All trials are there already, so only the training of the best remains.
     assert main([*words, "--search", "4", "--optimizer", "adam", "--quiet"]) == 0
     assert json.loads(capsys.readouterr().out)["search"] == document["search"]

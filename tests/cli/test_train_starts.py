@@ -157,6 +157,16 @@ def test_a_network_of_somebody_else_gets_a_new_head(train, features_file):
     assert after.output_shape == (None, 2)
 
 
+def test_the_network_that_is_started_from_is_not_written_over(train, features_file, tmp_path, capsys):
+    _, _, first = train("--from", features_file, "--input-range", "-1,1", out="first")
+    before = {path: path.read_bytes() for path in first.iterdir()}
+    (tmp_path / "link").symlink_to(first)
+    for out in (first, tmp_path / "link"):
+        assert main(["train", "--data", "digits", "--from", str(first / "model.keras"), "--out", str(out)]) == 2
+        assert "would be written over by what is trained from it" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in first.iterdir()} == before
+
+
 def test_what_train_left_goes_on_with_its_preprocessing_and_its_head(train, features_file, tmp_path):
     _, _, first = train("--from", features_file, "--input-range", "-1,1", out="first")
     words = ("--from", first / "model.keras", "--freeze", "none", "--learning-rate", "1e-9")
@@ -179,12 +189,17 @@ def test_what_train_left_goes_on_with_its_preprocessing_and_its_head(train, feat
         (["--from", "{file}", "--arch", "lenet"], "--arch lenet and --from {file} are two networks; give one"),
         (["--from", "{file}", "--init", "zeros"], "--init zeros has no meaning with --from"),
         (["--from", "{file}", "--weights", "w.h5"], "--weights goes with --from keras:NAME"),
-        (["--from", "{file}", "--image-size", "64x64"], "--image-size goes with --from keras:NAME"),
-        (["--from", "keras:MobileNetV2", "--input-range", "0,1"], "--input-range goes with --from FILE"),
+        (["--from", "{file}", "--image-size", "64x64"], "takes images of one size, to which others are brought; leave"),
+        (["--from", "keras:MobileNetV2", "--input-range", "0,1"], "keras:MobileNetV2 has its own; leave --input-range"),
+        (["--from", "keras:MobileNetV2", "--image-size", "64x64x1"], "takes RGB images; give --image-size 64x64"),
         (["--from", "keras:VGG16"], "unknown Keras application 'VGG16'"),
         (["--from", "keras:MobileNetV2", "--weights", "none.h5"], "no weights at none.h5"),
-        (["--from", "none.keras"], "no model at none.keras"),
-        (["--from", __file__], "is not a model that export reads"),
+        (
+            ["--from", "none.keras"],
+            "no model at none.keras; give a .keras or .h5 file, which alone can be trained, or keras:",
+        ),
+        (["--from", __file__], "is not a model that --from reads; give a .keras or .h5 file, which alone can be"),
+        (["--from", "."], ". is a folder without saved_model.pb; give a .keras or .h5 file, which alone can be"),
         (["--from", "{file}", "--input-range", "-1,1", "--freeze", "3"], "freeze 3: the network has 3 layers"),
         (["--from", "{file}", "--input-range", "-1,1", "--freeze", "most"], "freeze 'most': give all-but-head"),
         (["--freeze", "none"], "--freeze goes with --from; give that too"),

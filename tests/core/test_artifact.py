@@ -13,6 +13,8 @@ from edge_cnn.core.targets import find_target
         ("m.onnx", b"<html>not a model</html>", "not an ONNX file"),
         ("m.tflite", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
         ("m.pt", b"PK", "neither"),
+        ("m.keras", b"PK", r"m\.keras is a Keras file, and .+; convert it with 'edge-cnn export' first"),
+        ("m.h5", b"\x89HDF", r"m\.h5 is a Keras file, and .+; convert it with 'edge-cnn export' first"),
     ],
 )
 def test_a_file_that_is_no_model_is_refused_with_the_reason(tmp_path, name, content, said):

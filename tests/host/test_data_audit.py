@@ -142,7 +142,7 @@ def test_classes_of_few_samples_are_named_with_their_number():
 def test_a_batch_larger_than_the_data_is_told_with_a_better_one():
     text = findings(dataset(), TrainConfig("mlp", batch_size=512))["batch size"].text
     assert text.startswith("batch size 512 is more than the 36 samples")
-    assert "--batch-size 2 makes 18" in text
+    assert "--batch-size 4 makes 9" in text
 
 
 def test_labels_that_are_not_learned_are_not_judged():

@@ -75,7 +75,10 @@ def test_a_folder_by_class_is_read_resized_and_bad_images_are_told(tmp_path):
         ({"labels": [0, 0, 0, 1, 2, 2]}, "single sample of class '1'"),
         ({"labels": [0, 0, 1, 1], "images": np.full((4, 8, 8, 1), np.nan, np.float32)}, "NaN"),
         ({"labels": [0, 0, -1, 1]}, "label -1 is out of range"),
-        ({"labels": [0, 0, 1, 1, 7, 7], "names": ["a", "b"]}, "label 7 is out of range"),
+        (
+            {"labels": [0, 0, 1, 1, 7, 7], "names": ["a", "b"]},
+            "the 2 classes are 0..1; correct or drop these samples, or name every class in labels",
+        ),
         ({"labels": [0, 1], "images": np.zeros((3, 8, 8), np.uint8)}, "3 samples in x but 2 labels"),
     ],
 )

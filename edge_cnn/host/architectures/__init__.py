@@ -13,7 +13,7 @@ from edge_cnn.host.architectures.mlp import MLP
 from edge_cnn.host.architectures.mobilenet_v1_025 import MOBILENET_V1_025
 from edge_cnn.host.architectures.resnet8 import RESNET8
 
-__all__ = ["ARCHITECTURES", "Architecture", "build_model", "find_architecture"]
+__all__ = ["ARCHITECTURES", "Architecture", "build_model", "check_image_shape", "find_architecture"]
 
 ARCHITECTURES: dict[str, Architecture] = {
     a.name: a for a in (LENET, RESNET8, MLP, MOBILENET_V1_025, DS_CNN, AUTOENCODER)
@@ -39,11 +39,24 @@ def build_model(name: str, image_shape: tuple[int, int, int], classes: int) -> A
         UnavailableError: TensorFlow is not installed.
     """
     architecture = find_architecture(name)
-    if min(image_shape[:2]) < architecture.min_side:
-        raise InputError(
-            f"images of {image_shape[0]}x{image_shape[1]} pixels are too small for {name}; "
-            f"it needs at least {architecture.min_side}x{architecture.min_side}, so enlarge them"
-        )
+    check_image_shape(architecture, image_shape)
     if architecture.task == CLASSIFICATION and classes < 2:
         raise InputError(f"a classifier needs at least two classes, got {classes}; add samples of another class")
     return architecture.build(image_shape, classes)
+
+
+def check_image_shape(architecture: Architecture, image_shape: tuple[int, int, int]) -> None:
+    """Before TensorFlow is there.
+
+    Raises:
+        InputError: too small for its pooling.
+    """
+    name, (height, width, _) = architecture.name, image_shape
+    if min(height, width) >= architecture.min_side:
+        return
+    if height == width == 1:
+        raise InputError(f"samples are rows of numbers, no images, and {name} looks at images; give --arch mlp")
+    raise InputError(
+        f"images of {height}x{width} pixels are too small for {name}; "
+        f"it needs at least {architecture.min_side}x{architecture.min_side}, so enlarge them"
+    )

@@ -30,13 +30,16 @@ class BudgetReport:
     target: str
 
     def describe(self) -> str:
-        """One line for a person."""
+        """For a person: a line, and another where the target sets no limits."""
         costs = self.costs
-        return (
+        text = (
             f"{costs.name}: {costs.parameters:,} parameters, {costs.macs:,} multiply-accumulates a sample, about "
             f"{costs.size(self.scheme):,} bytes as {self.scheme} .tflite, "
             f"{costs.activation_bytes(self.scheme):,} bytes of activations at the least"
         )
+        if self.target and not any(self.target in limit.source for limit in self.limits):
+            text += f"\n{self.target} states no memory, so nothing is held against it; --max-size sets a limit"
+        return text
 
     def to_json(self) -> dict[str, Any]:
         limits = [
@@ -46,13 +49,14 @@ class BudgetReport:
         return self.costs.to_json() | {"scheme": self.scheme, "target": self.target or None, "limits": limits}
 
 
-def check_budget(model: Any, budget: Budget, target: Target | None = None) -> BudgetReport:
+def check_budget(model: Any, budget: Budget, target: Target | None = None, *, pretrained: bool = False) -> BudgetReport:
     """Hold an untrained or trained Keras model against limits.
 
     Args:
         model: a built `keras.Model` of one input.
         budget: limits of the user.
         target: device whose memory the model must fit, where its row states one.
+        pretrained: whether the model is one that the user gave, so that no architecture takes its place.
 
     Raises:
         CheckFailedError: a limit is exceeded, or the multiplications cannot be counted that one is set for; the line
@@ -70,9 +74,12 @@ def check_budget(model: Any, budget: Budget, target: Target | None = None) -> Bu
         if not limit.is_kept(costs):
             raise CheckFailedError(
                 f"{model.name} {limit.verb} {limit.measure(costs):,} {limit.unit}, and {limit.source} is "
-                f"{limit.most:,}; {_advice(model, limits, limit)}"
+                f"{limit.most:,}; {_PRETRAINED if pretrained else _advice(model, limits, limit)}"
             )
     return BudgetReport(costs, tuple(limits), scheme_for(target), target.name if target else "")
+
+
+_PRETRAINED = "start --from a smaller network (of keras:NAME: a smaller --image-size), or give another limit"
 
 
 def _advice(model: Any, limits: list[Limit], broken: Limit) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 from edge_cnn.core.errors import InputError
 
@@ -37,7 +38,9 @@ def _parse(text: str, units: dict[str, int], wanted: str) -> int:
     found = _NUMBER.fullmatch(text.strip())
     if found is None or found[2].lower() not in units:
         raise InputError(f"{text!r} is not a number of the kind that is needed; give {wanted}")
-    value = round(float(re.sub("[_,]", "", found[1])) * units[found[2].lower()])
+    value = Decimal(re.sub("[_,]", "", found[1])) * units[found[2].lower()]
     if value < 1:
         raise InputError(f"{text!r} leaves room for nothing; give {wanted}")
-    return value
+    if value != int(value):
+        raise InputError(f"{text!r} is no whole number; give {wanted}")
+    return int(value)

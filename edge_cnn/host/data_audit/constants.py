@@ -53,7 +53,8 @@ def channels(case: Case) -> Iterator[Remark]:
             f"channel {some([str(channel) for channel in constant])} has one value in all training images; "
             "check how they were saved, or leave it out",
         )
-    elif count == 3 and case.train.is_pixels and np.all(looked_at == looked_at[..., :1]):
+    # A network that was trained before takes the channels that it takes.
+    elif count == 3 and case.config.origin is None and case.train.is_pixels and np.all(looked_at == looked_at[..., :1]):
         height, width = looked_at.shape[1:3]
         yield Remark(
             "gray",

@@ -15,7 +15,7 @@ class Trial:
     """One training of a search.
 
     Attributes:
-        number: from 0, in the order in which trials began.
+        number: from 1, without gaps; one that was taken again after a kill keeps it.
         state: "complete"; "pruned" where it was stopped as worse than the median; "diverged" where its loss was not
             finite.
         val_loss: lowest validation loss; None where no epoch ended.
@@ -23,6 +23,7 @@ class Trial:
         seconds: what it took.
         values: by name of the parameter.
         learning_rate: peak, that they come to.
+        baseline: whether it is the training without a search, with the values of the configuration itself.
     """
 
     number: int
@@ -32,6 +33,7 @@ class Trial:
     seconds: float
     values: dict[str, Any]
     learning_rate: float
+    baseline: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,11 @@ class SearchResult:
     @property
     def best_trial(self) -> Trial:
         return next(trial for trial in self.trials if trial.number == self.best)
+
+    @property
+    def baseline(self) -> Trial | None:
+        """The training without a search; None in a study that does not say which one it is."""
+        return next((trial for trial in self.trials if trial.baseline), None)
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -14,8 +14,16 @@ import numpy as np
 from edge_cnn.core.errors import CheckFailedError
 from edge_cnn.core.labelled_images import LabelledImages
 from edge_cnn.host.search.records import COMPLETE, DIVERGED, PRUNED, SearchResult, Trial
-from edge_cnn.host.search.space import Parameter, configure, open_parameters, start_values
-from edge_cnn.host.search.study import StudyFile
+from edge_cnn.host.search.space import (
+    PARAMETERS,
+    Parameter,
+    configure,
+    fixed_fields,
+    open_parameters,
+    own_values,
+    within_ranges,
+)
+from edge_cnn.host.search.study import BASELINE, PLACE, StudyFile
 from edge_cnn.host.tensorflow_import import import_tensorflow
 from edge_cnn.host.training import EpochRecord, TrainConfig, train
 
@@ -43,7 +51,8 @@ def search(
     """Find the configuration with the lowest validation loss.
 
     Args:
-        config: where it begins, which is the first trial; its seed makes a search in one process repeatable.
+        config: the first trial is the training of exactly this one, to its end; its seed makes a search in
+            one process repeatable.
         samples: the training part.
         trials: how many the study has at the end, with those of earlier starts and of other processes.
         path: of the study.
@@ -60,13 +69,13 @@ def search(
     parameters = open_parameters(config, given, len(samples))
     origin = {
         "configuration": config.to_json(),
-        "searched parameters": [row.name for row in parameters],
+        "given": fixed_fields(config, given, len(samples)),
         "data": samples.fingerprint(),
     }
     file = StudyFile(path, origin)
     with file.locked():
         if not file.study.get_trials(deepcopy=False):
-            file.enqueue(start_values(config, parameters, len(samples)))
+            file.enqueue(within_ranges(own_values(config, parameters), parameters), {BASELINE: True})
     pruner = file.optuna.pruners.MedianPruner(TRIALS_BEFORE_PRUNING, math.ceil(SHARE_BEFORE_PRUNING * config.epochs))
     file.study.pruner = pruner
     while True:
@@ -85,10 +94,10 @@ def search(
             continue
         ended = sum(not file.is_running(other) for other in begun)
         try:
-            _run(file, trial, configure(config, values), samples, partial(_forward, on_epoch, ended))
+            _run(file, trial, _config_of(trial, config), samples, partial(_forward, on_epoch, ended))
         except BaseException:
             with file.locked():
-                file.give_up(trial.number, values)
+                file.give_up(trial.number, values, trial.user_attrs)
             raise
         told = next(other for other in file.trials() if other.number == trial.number)
         on_trial(_record(file, told, config), sum(not file.is_running(other) for other in file.trials()))
@@ -115,8 +124,8 @@ def _run(
             return
         best, last = min(best, record.val_loss), record.epoch
         trial.report(best, record.epoch)
-        on_epoch(trial.number, record)
-        if trial.should_prune():
+        on_epoch(trial.user_attrs[PLACE], record)
+        if not trial.user_attrs.get(BASELINE) and trial.should_prune():
             raise file.optuna.TrialPruned
 
     state, diverged = states.COMPLETE, False
@@ -139,23 +148,31 @@ def _run(
     file.study.tell(trial, best if state == states.COMPLETE else None, state=state)
 
 
+def _config_of(trial: Any, config: TrainConfig) -> TrainConfig:
+    """What a trial trains: exactly `config` where it is the one without a search."""
+    return config if trial.user_attrs.get(BASELINE) else configure(config, trial.params)
+
+
 def _record(file: StudyFile, trial: Any, config: TrainConfig) -> Trial:
     attributes = trial.user_attrs
+    is_baseline = bool(attributes.get(BASELINE))
+    searched = [row for row in PARAMETERS if row.name in trial.params]
     complete = trial.state == file.optuna.trial.TrialState.COMPLETE
     known = list(trial.intermediate_values.values())
     return Trial(
-        trial.number,
+        file.place(trial),
         DIVERGED if attributes.get(_DIVERGED) else COMPLETE if complete else PRUNED,
         trial.value if complete else min(known, default=None),
         attributes.get(_EPOCHS, 0),
         attributes.get(_SECONDS, 0.0),
-        dict(trial.params),
-        configure(config, trial.params).peak_rate,
+        own_values(config, searched) if is_baseline else dict(trial.params),
+        _config_of(trial, config).peak_rate,
+        is_baseline,
     )
 
 
 def _result(file: StudyFile, config: TrainConfig, parameters: list[Parameter]) -> SearchResult:
-    trials = tuple(_record(file, trial, config) for trial in file.trials())
+    trials = tuple(sorted((_record(file, trial, config) for trial in file.trials()), key=lambda trial: trial.number))
     complete = [trial for trial in trials if trial.state == COMPLETE]
     if not complete:
         raise CheckFailedError(
@@ -165,7 +182,7 @@ def _result(file: StudyFile, config: TrainConfig, parameters: list[Parameter]) -
     return SearchResult(
         trials,
         best.number,
-        configure(config, best.values),
+        config if best.baseline else configure(config, best.values),
         _importance(file, config.seed, len(complete)),
         {row.name: row.summary for row in parameters},
     )

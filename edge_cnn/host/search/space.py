@@ -25,7 +25,8 @@ class Parameter:
         fields: of `TrainConfig` that it decides: what the user gives stays as it is.
         is_open: whether there is anything to search, for a configuration and a number of training samples.
         suggest: an Optuna trial, a configuration and a number of training samples -> value.
-        start: its value in a configuration, where the search begins.
+        start: its value in a configuration, which may lie outside of the range.
+        ends: of the range of a number; None for choices, which hold the configuration's own.
         apply: a configuration, the value -> the configuration with it; in the order of the table.
     """
 
@@ -35,6 +36,7 @@ class Parameter:
     is_open: Callable[[TrainConfig, int], bool]
     suggest: Callable[[Any, TrainConfig, int], Any]
     start: Callable[[TrainConfig], Any]
+    ends: tuple[float, float] | None
     apply: Callable[[TrainConfig, Any], TrainConfig]
 
 
@@ -49,9 +51,9 @@ def _always(config: TrainConfig, samples: int) -> bool:
     return True
 
 
-def _batch_sizes(samples: int) -> list[int]:
-    """Those with at least four steps an epoch."""
-    return [size for size in BATCH_SIZES if 4 * size <= samples] or [BATCH_SIZES[0]]
+def _batch_sizes(config: TrainConfig, samples: int) -> list[int]:
+    """Those with at least four steps an epoch, and the configuration's own."""
+    return sorted({*(size for size in BATCH_SIZES if 4 * size <= samples), config.batch_size})
 
 
 def _with_optimizer(config: TrainConfig, name: str) -> TrainConfig:
@@ -70,8 +72,7 @@ def _with_rate(config: TrainConfig, factor: float) -> TrainConfig:
 
 
 def _weight_decay(config: TrainConfig) -> float:
-    decay = find_optimizer(config.optimizer).weight_decay if config.weight_decay is None else config.weight_decay
-    return min(max(decay, WEIGHT_DECAYS[0]), WEIGHT_DECAYS[1])
+    return find_optimizer(config.optimizer).weight_decay if config.weight_decay is None else config.weight_decay
 
 
 def strengthened(augmentation: Augmentation, strength: float) -> Augmentation | None:
@@ -91,6 +92,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         _always,
         lambda trial, _config, _samples: trial.suggest_categorical("optimizer", list(OPTIMIZERS)),
         lambda config: config.optimizer,
+        None,
         _with_optimizer,
     ),
     Parameter(
@@ -100,15 +102,17 @@ PARAMETERS: tuple[Parameter, ...] = (
         _always,
         lambda trial, _config, _samples: trial.suggest_float("rate factor", *RATE_FACTORS, log=True),
         _rate_factor,
+        RATE_FACTORS,
         _with_rate,
     ),
     Parameter(
         "batch size",
-        f"{', '.join(map(str, BATCH_SIZES))}, with at least four steps an epoch",
+        f"{', '.join(map(str, BATCH_SIZES))}, with at least four steps an epoch, and the one without a search",
         ("batch_size",),
-        lambda _config, samples: len(_batch_sizes(samples)) > 1,
-        lambda trial, _config, samples: trial.suggest_categorical("batch size", _batch_sizes(samples)),
+        lambda config, samples: len(_batch_sizes(config, samples)) > 1,
+        lambda trial, config, samples: trial.suggest_categorical("batch size", _batch_sizes(config, samples)),
         lambda config: config.batch_size,
+        None,
         lambda config, size: replace(config, batch_size=size),
     ),
     Parameter(
@@ -118,6 +122,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         _always,
         lambda trial, _config, _samples: trial.suggest_float("weight decay", *WEIGHT_DECAYS, log=True),
         _weight_decay,
+        WEIGHT_DECAYS,
         lambda config, decay: replace(config, weight_decay=decay),
     ),
     Parameter(
@@ -127,6 +132,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         lambda config, _samples: config.augmentation is not None,
         lambda trial, _config, _samples: trial.suggest_float("augmentation", *STRENGTHS),
         lambda _config: 1.0,
+        STRENGTHS,
         lambda config, strength: replace(
             config, augmentation=None if config.augmentation is None else strengthened(config.augmentation, strength)
         ),
@@ -137,7 +143,8 @@ PARAMETERS: tuple[Parameter, ...] = (
         ("warm_up",),
         _always,
         lambda trial, _config, _samples: trial.suggest_float("warm-up", *WARM_UPS),
-        lambda config: min(config.warm_up, WARM_UPS[1]),
+        lambda config: config.warm_up,
+        WARM_UPS,
         lambda config, share: replace(config, warm_up=share),
     ),
 )
@@ -154,6 +161,11 @@ def open_parameters(config: TrainConfig, given: Collection[str], samples: int) -
     return [row for row in PARAMETERS if not set(row.fields) & set(given) and row.is_open(config, samples)]
 
 
+def fixed_fields(config: TrainConfig, given: Collection[str], samples: int) -> list[str]:
+    """Fields that would be searched if the user had not given them; arguments as `open_parameters`."""
+    return sorted(set(given) & {name for row in PARAMETERS if row.is_open(config, samples) for name in row.fields})
+
+
 def configure(config: TrainConfig, values: Values) -> TrainConfig:
     """The configuration with the values of a trial, by name of their parameters."""
     for row in PARAMETERS:
@@ -162,11 +174,16 @@ def configure(config: TrainConfig, values: Values) -> TrainConfig:
     return config
 
 
-def start_values(config: TrainConfig, parameters: list[Parameter], samples: int) -> dict[str, Any]:
-    """The configuration itself as the first trial, as far as it lies in the ranges."""
-    values = {row.name: row.start(config) for row in parameters}
-    if "batch size" in values and values["batch size"] not in _batch_sizes(samples):
-        del values["batch size"]
-    if "rate factor" in values:
-        values["rate factor"] = min(max(values["rate factor"], RATE_FACTORS[0]), RATE_FACTORS[1])
-    return values
+def own_values(config: TrainConfig, parameters: list[Parameter]) -> dict[str, Any]:
+    """The values of the configuration itself, whatever they are: those of the training without a search."""
+    return {row.name: row.start(config) for row in parameters}
+
+
+def within_ranges(values: Values, parameters: list[Parameter]) -> dict[str, Any]:
+    """Values as a study can hold them: those outside of a range at its nearer end."""
+    ends = {row.name: row.ends for row in parameters}
+    return {name: _between(value, ends[name]) for name, value in values.items()}
+
+
+def _between(value: Any, ends: tuple[float, float] | None) -> Any:
+    return value if ends is None else min(max(value, ends[0]), ends[1])

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import json
 import os
 import platform
+import sqlite3
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -18,11 +20,19 @@ from pathlib import Path
 from typing import Any
 
 from edge_cnn.core.errors import InputError, UnavailableError
+from edge_cnn.host.training.differences import differing, option_of, told
 
 NAME = "edge-cnn"
 SECONDS_FOR_A_LOCK = 120
 
+BASELINE = "baseline"
+"""Attribute of the trial that is the training without a search."""
+
+PLACE = "place"
+"""Attribute with the number of a trial for people: from 1, and the same when it is taken again."""
+
 _ORIGIN, _PROCESS = "origin", "process"
+_MARK = b"SQLite format 3\0"
 
 
 def import_optuna() -> Any:
@@ -52,6 +62,7 @@ class StudyFile:
         self.optuna = import_optuna()
         self._path = path
         with self.locked():
+            _check_database(path)
             try:
                 storage = self.optuna.storages.RDBStorage(
                     f"sqlite:///{path.absolute()}", engine_kwargs={"connect_args": {"timeout": SECONDS_FOR_A_LOCK}}
@@ -61,17 +72,18 @@ class StudyFile:
                 )
             # SQLAlchemy and Alembic raise many kinds for what is no database, or none of Optuna's.
             except Exception as error:
-                reason = str(error).partition("\n")[0]
-                raise InputError(f"{path} is no study of a search ({reason}); give another --study") from error
-            began = self.study.user_attrs.get(_ORIGIN)
+                raise InputError(f"{path} is no study of a search ({_reason(error)}); give another --study") from error
+            try:
+                began = self.study.user_attrs.get(_ORIGIN)
+                self.study.get_trials(deepcopy=False)
+            # What Optuna, SQLAlchemy and JSON raise on rows that hold something else than they wrote.
+            except Exception as error:
+                raise _damaged(path, _reason(error)) from error
             if began is None:
                 self.study.set_user_attr(_ORIGIN, origin)
-        other = [name for name, value in _plain(origin).items() if began is not None and began.get(name) != value]
+        other = "" if began is None else _difference(began, _plain(origin))
         if other:
-            raise InputError(
-                f"{path} is a search with other {' and '.join(other)}; "
-                "give the same options and data, or another --study"
-            )
+            raise InputError(f"{path} is a search {other}, or another --study")
 
     @contextmanager
     def locked(self) -> Generator[None]:
@@ -95,6 +107,11 @@ class StudyFile:
         found = self.study.get_trials(deepcopy=False)
         return [trial for trial in found if trial.state not in (states.FAIL, states.WAITING)]
 
+    def _counts(self, trial: Any) -> bool:
+        """Whether a trial has a place: it was not given up, and one that waits had begun before."""
+        states = self.optuna.trial.TrialState
+        return trial.state != states.FAIL and (trial.state != states.WAITING or PLACE in trial.user_attrs)
+
     def is_running(self, trial: Any) -> bool:
         return trial.state == self.optuna.trial.TrialState.RUNNING
 
@@ -102,25 +119,34 @@ class StudyFile:
         """Give up the trials of processes that have gone, and put their values next in line; how many there were."""
         lost = [trial for trial in self.trials() if self.is_running(trial) and not _is_alive(trial.user_attrs)]
         for trial in lost:
-            self.give_up(trial.number, trial.params)
+            # The process may have gone before the trial had all the values that it was to take.
+            values = trial.system_attrs.get("fixed_params", {}) | trial.params
+            self.give_up(trial.number, values, trial.user_attrs)
         return len(lost)
 
-    def give_up(self, number: int, values: dict[str, Any]) -> None:
-        """End a trial without a result, and put its values next in line."""
+    def give_up(self, number: int, values: dict[str, Any], attributes: dict[str, Any]) -> None:
+        """End a trial without a result, and put its values next in line, with the place that it had."""
         self.study.tell(number, state=self.optuna.trial.TrialState.FAIL)
         # Of a trial that had chosen nothing yet there is nothing to take again.
-        if values:
-            self.enqueue(values)
+        if values or BASELINE in attributes:
+            self.enqueue(values, {name: attributes[name] for name in (BASELINE, PLACE) if name in attributes})
 
-    def enqueue(self, values: dict[str, Any]) -> None:
-        self.study.enqueue_trial(values)
+    def enqueue(self, values: dict[str, Any], attributes: dict[str, Any]) -> None:
+        self.study.enqueue_trial(values, user_attrs=attributes)
+
+    def place(self, trial: Any) -> int:
+        """The number of a trial for people."""
+        return trial.user_attrs.get(PLACE, trial.number + 1)
 
     def ask(self, seed: int) -> Any:
         """A new trial, whose values are a function of the seed and of the trials before it."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", self.optuna.exceptions.ExperimentalWarning)
             self.study.sampler = self.optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
+        taken = {self.place(other) for other in self.study.get_trials(deepcopy=False) if self._counts(other)}
         trial = self.study.ask()
+        if PLACE not in trial.user_attrs:
+            trial.set_user_attr(PLACE, next(place for place in itertools.count(1) if place not in taken))
         trial.set_user_attr(_PROCESS, [platform.node(), os.getpid()])
         return trial
 
@@ -142,3 +168,48 @@ def _is_alive(attributes: dict[str, Any]) -> bool:
 
 def _plain(origin: dict[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps(origin))
+
+
+def _check_database(path: Path) -> None:
+    """Raises: InputError: no database, one that is damaged, or one of another program, which Optuna would add to."""
+    if path.stat().st_size == 0:
+        return
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=SECONDS_FOR_A_LOCK)) as database:
+            tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            found = "; ".join(row for (row,) in database.execute("PRAGMA integrity_check(1)"))
+    except sqlite3.DatabaseError as error:
+        if path.read_bytes()[: len(_MARK)] == _MARK:
+            raise _damaged(path, str(error)) from error
+        raise InputError(f"{path} is no study of a search ({error}); give another --study") from error
+    if found != "ok":
+        raise _damaged(path, found)
+    if tables and "studies" not in tables:
+        raise InputError(f"{path} is no study of a search (a database of something else); give another --study")
+
+
+def _damaged(path: Path, reason: str) -> InputError:
+    reason = " ".join(reason.split())[:150]
+    return InputError(f"{path} is damaged ({reason}); delete it to search anew, or give another --study")
+
+
+def _reason(error: BaseException) -> str:
+    """What was first in a chain of exceptions: those above it say where, not what."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
+def _difference(began: dict[str, Any], now: dict[str, Any]) -> str:
+    """What a study was of and is not now, and what to do; empty where it is of the same."""
+    first, second = began.get("configuration", {}), now.get("configuration", {})
+    if options := differing(first, second):
+        return f"with another {told(options, first)}; give the same"
+    if began.get("data") != now.get("data"):
+        return "on other data; give the same --data"
+    before, after = began.get("given", []), now.get("given", [])
+    if missing := [option_of(name) for name in before if name not in after]:
+        return f"that was given {', '.join(missing)}; give the same"
+    if more := [option_of(name) for name in after if name not in before]:
+        return f"that was not given {', '.join(more)}; leave it out"
+    return ""

@@ -20,6 +20,7 @@ from edge_cnn.core.errors import DataError, InputError
 from edge_cnn.core.labelled_images import LabelledImages, stratified_split
 from edge_cnn.core.npz import pack_npz, unpack_npz
 from edge_cnn.host.training.config import TrainConfig
+from edge_cnn.host.training.differences import differing, told
 from edge_cnn.host.training.precision import AUTO
 from edge_cnn.host.training.records import BestEpoch, EpochRecord, TrainingState
 from edge_cnn.host.training.schedules import Course, learning_rates, warm_up_steps
@@ -29,15 +30,6 @@ NAME = "checkpoint.npz"
 FORMAT = 1
 MAX_BYTES = 2**34
 _ABOUT, _CHECKSUM, _VARIABLE, _BEST = "about", "sha256", "variable/", "best/"
-
-_OPTIONS = {
-    "architecture": "--arch",
-    "augmentation": "--augment",
-    "initialization": "--init",
-    "normalization": "--normalize",
-    "origin": "--from or --freeze",
-}
-"""Where the option is called otherwise than the field of the configuration."""
 
 _ANEW = "delete it to start anew, without --resume"
 
@@ -115,7 +107,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 def unpack_checkpoint(data: bytes, path: Path) -> Checkpoint:
     """The content of a file, which stands or stood at `path`; raises as `read_checkpoint`."""
     try:
-        arrays = unpack_npz(data, name=str(path), max_bytes=MAX_BYTES)
+        arrays = unpack_npz(data, name="it", max_bytes=MAX_BYTES)
         checksum = arrays.pop(_CHECKSUM)
         if checksum.tobytes() != _checksum(arrays).tobytes():
             raise ValueError("its checksum is wrong")
@@ -129,7 +121,7 @@ def unpack_checkpoint(data: bytes, path: Path) -> Checkpoint:
         )
         return Checkpoint(state, Origin(**about["origin"]))
     except (DataError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is damaged: {error}; {_ANEW}") from error
+        raise InputError(f"{path} is damaged: {str(error).partition(';')[0]}; {_ANEW}") from error
 
 
 def settled(config: TrainConfig, found: Checkpoint) -> TrainConfig:
@@ -146,24 +138,25 @@ def check_origin(found: Checkpoint, wanted: Origin, path: Path, config: TrainCon
     Raises:
         InputError: it has another architecture, other options or other data; says which.
     """
-    began, now = (json.loads(json.dumps(origin.options)) for origin in (found.origin, wanted))
-    if began["architecture"] != now["architecture"]:
-        raise InputError(
-            f"{path} is of {began['architecture']}, not of {now['architecture']}; give --arch {began['architecture']}, "
-            "or another --out"
-        )
+    began, now = found.origin.options, wanted.options
     if found.origin.data != wanted.data:
         raise InputError(
             f"{path} is of a training on other data (fingerprint {found.origin.data[:12]}, now {wanted.data[:12]}); "
             "give the same --data, or another --out"
         )
-    other = [name for name in sorted(began | now) if began.get(name) != now.get(name)]
+    if began["architecture"] != now["architecture"]:
+        raise InputError(
+            f"{path} is of {began['architecture']}, not of {now['architecture']}; give --arch {began['architecture']}, "
+            "or another --out"
+        )
+    other = differing(began, now)
     if other == ["epochs"] and _same_rates(config, began["epochs"], found.state, samples):
         other = []
     if other:
-        differences = ", ".join(f"{_option(name)} (it began with {_shown(began.get(name))})" for name in other)
         why = "; the learning rates so far would have been others" if other == ["epochs"] else ""
-        raise InputError(f"{path} is of a training with another {differences}{why}; give the same, or another --out")
+        raise InputError(
+            f"{path} is of a training with another {told(other, began)}{why}; give the same, or another --out"
+        )
     versions = [
         f"{name} {version} (now {wanted.versions.get(name, 'none')})"
         for name, version in found.origin.versions.items()
@@ -185,14 +178,6 @@ def _same_rates(config: TrainConfig, epochs: int, state: TrainingState, samples:
         if not np.array_equal(first, second):
             return False
     return True
-
-
-def _option(name: str) -> str:
-    return _OPTIONS.get(name, f"--{name.replace('_', '-')}")
-
-
-def _shown(value: Any) -> str:
-    return "none" if value is None else "others" if isinstance(value, dict) else str(value)
 
 
 def _numbered(arrays: Arrays, prefix: str) -> list[NDArray[Any]]:

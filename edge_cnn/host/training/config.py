@@ -99,11 +99,11 @@ class TrainConfig:
                 raise InputError(f"learning rate {rate!r}: it must be a number or {AUTO_RATE}; try 0.001")
         elif rate is not None and not 0 < rate <= LARGEST_RATE:
             raise InputError(f"learning rate {rate}: it must be positive and finite; try 0.001")
-        for name, value in (("epochs", self.epochs), ("batch size", self.batch_size)):
+        for name, value, usual in (("epochs", self.epochs, 30), ("batch size", self.batch_size, 32)):
             if value < 1:
-                raise InputError(f"{name} {value}: it must be at least 1")
+                raise InputError(f"{name} {value}: it must be at least 1; try {usual}")
         if self.patience is not None and self.patience < 1:
-            raise InputError(f"patience {self.patience}: it must be at least 1")
+            raise InputError(f"patience {self.patience}: it must be at least 1; try 10")
         check_class_weights(self.class_weights)
         known = normalizing.AUTO, normalizing.NONE
         if self.normalization not in known:

@@ -96,14 +96,15 @@ def write_reconstruction(
     rebuilt: Reconstruction,
     restarts: Restarts | None = None,
     symmetry: Symmetry | None = None,
+    more: dict[str, Any] | None = None,
 ) -> None:
-    """The same for a network that gives its input back.
+    """The same for a network that gives its input back, with `more` in `training.json`.
 
     Raises:
         InputError, UnavailableError: as `write_training`.
     """
     record = training_record(result, dataset, None, restarts, symmetry)
-    record |= {"task": RECONSTRUCTION, "test_loss": rebuilt.loss}
+    record |= {"task": RECONSTRUCTION, "test_loss": rebuilt.loss} | (more or {})
     _write(folder, result, record, reconstruction_report(result, rebuilt, record, remarks_about(dataset)))
 
 

@@ -25,8 +25,8 @@ def costs(story: Story) -> Section | None:
     return costs_of_model(story.result.model)
 
 
-def costs_of_model(model: Any) -> Section | None:
-    """The same of a Keras model; None for one that is no graph of layers."""
+def costs_of_model(model: Any, *, exports: bool = True) -> Section | None:
+    """The same of a Keras model, also one that is not exported; None for one that is no graph of layers."""
     try:
         found = model_costs(model)
     except ModelError:
@@ -34,7 +34,8 @@ def costs_of_model(model: Any) -> Section | None:
     text = (
         f"{found.macs:,} multiply-accumulates a sample in all; the .tflite file takes about {found.size(INT8):,} bytes "
         f"as int8, and its activations at least {found.activation_bytes(INT8):,} bytes of memory. Counted from the "
-        "network, batch normalization folded away as an export does; 'edge-cnn export' tells what it really is."
+        "network, batch normalization folded away as an export does"
+        + ("; 'edge-cnn export' tells what it really is." if exports else ".")
     )
     return Section("What it costs a device", cost_chart(found), text)
 

@@ -45,6 +45,7 @@ class LivePage:
         dataset: Dataset,
         config: TrainConfig,
         *,
+        on_first: Callable[[], None] = lambda: None,
         on_failure: Callable[[str], None] = lambda _reason: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -54,11 +55,12 @@ class LivePage:
             path: of the page; its folder is made if need be.
             dataset: whose points are shown, if they lie on a plane.
             config: of the training.
+            on_first: told when there is a page to open.
             on_failure: told once if a page cannot be written; the training goes on without.
             clock: seconds.
         """
         self.path, self._dataset, self._config = path, dataset, config
-        self._on_failure, self._clock = on_failure, clock
+        self._on_first, self._on_failure, self._clock = on_first, on_failure, clock
         self._plane = plane_of(dataset.train, dataset.test)
         self._probe: SurfaceProbe | None = None
         self._next = -math.inf
@@ -74,12 +76,13 @@ class LivePage:
         rest = (now - begun) * (1 / SHARE_OF_TIME - 1) if self._warm else 0.0
         self._next, self._warm = max(begun + SECONDS_BETWEEN, now + rest), True
 
-    def end(self, report: str) -> None:
+    def end(self, report: str, *, interrupted: bool = False) -> None:
         """Leave a page that leads a browser which is still open to the file `report` beside it."""
         self._ended = True
         if self._written:
-            text = "The training has ended."
-            self._write(lambda: _page(f"1; url={report}", "Trained", text, [], []))
+            title = "Interrupted" if interrupted else "Trained"
+            text = "The best so far is kept." if interrupted else "The training has ended."
+            self._write(lambda: _page(f"1; url={report}", title, text, [], []))
 
     def __enter__(self) -> Self:
         return self
@@ -101,6 +104,8 @@ class LivePage:
                 self.path.parent.mkdir(parents=True)
                 self._made_folder = True
             write_atomically(self.path, make().encode())
+            if not self._written:
+                self._on_first()
             self._written = True
         except (EdgeCnnError, OSError) as error:
             self._failed = True
@@ -114,7 +119,8 @@ class LivePage:
         return _page(
             f"{SECONDS_BETWEEN:g}",
             f"{config.architecture} on {Path(self._dataset.name).name}: epoch {record.epoch} of {config.epochs}",
-            f"Written at {time.strftime('%H:%M:%S')}, anew every few seconds while the training goes.",
+            f"Written at {time.strftime('%H:%M:%S')}, anew every few seconds while the training goes. If that was "
+            "minutes ago, it was killed, and the same command with --resume goes on.",
             [*_cards(record), {"value": _duration(spent), "label": "so far"}]
             + ([{"value": _duration(left), "label": "left at most"}] if record.epoch else []),
             [*_curves(view.history, config.objective), *self._surfaces(view)],

@@ -31,7 +31,13 @@ def reconstruction_report(
         UnavailableError: matplotlib or Jinja2 is not installed.
     """
     best = result.history[result.best_epoch]
-    sections = (_learning(result.history), _by_class(rebuilt), costs_of_model(result.model), _pairs(rebuilt), remarks)
+    sections = (
+        _learning(result.history),
+        _by_class(rebuilt),
+        costs_of_model(result.model, exports=False),
+        _pairs(rebuilt),
+        remarks,
+    )
     return render(
         "edge_cnn.host",
         TEMPLATE,

@@ -105,8 +105,12 @@ def _told(search: SearchResult) -> str:
     diverged = sum(trial.state == DIVERGED for trial in search.trials)
     stopped = len(search.trials) - complete - diverged
     settings = ", ".join(f"{name} {_plain(value)}" for name, value in search.best_trial.values.items())
-    first = search.trials[0].val_loss
-    gain = "" if first is None else f"; the first trial, without a search, came to {first:.4g}"
+    own = search.baseline
+    gain = ""
+    if own is not None and own.number == search.best:
+        gain = "; it is the training without a search"
+    elif own is not None and own.val_loss is not None:
+        gain = f"; trial {own.number}, the training without a search, came to {own.val_loss:.4g}"
     share = (
         " The shares of the variance tell which settings the losses of the complete trials go back to; "
         "of few trials they are a hint."
@@ -115,8 +119,8 @@ def _told(search: SearchResult) -> str:
     )
     return (
         f"{len(search.trials)} trials: {complete} complete, {stopped} stopped as worse than the median at the same "
-        f"epoch, {diverged} diverged. The best, trial {search.best}, had {settings}, and a validation loss of "
-        f"{search.best_trial.val_loss:.4g}{gain}.{share}"
+        f"epoch, {diverged} diverged. Trial {search.best}, the best of {len(search.trials)}, had {settings}, and a "
+        f"validation loss of {search.best_trial.val_loss:.4g}{gain}.{share}"
     )
 
 

@@ -10,6 +10,7 @@ import hashlib
 import os
 import socket
 import warnings
+import zipfile
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ PREFIX = "keras:"
 
 _BASE = "https://storage.googleapis.com/tensorflow/keras-applications"
 _SECONDS_WITHOUT_ANSWER = 20.0
+_HDF5_MARK = b"\x89HDF\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -181,11 +183,23 @@ def _load(model: Any, path: Path, name: str) -> None:
             model.load_weights(path)
     # Keras raises whatever h5py, zipfile or its own reader raise on a file of another kind or network.
     except Exception as error:
+        if isinstance(error, ValueError) and _is_of_keras(path):
+            raise ModelError(
+                f"{path} holds weights of other shapes than those of {PREFIX}{name} without its head, or of another "
+                "network; give those of the same network, saved with save_weights"
+            ) from error
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise _misfit(path, name, reason[:200]) from error
     missing = sum(not np.isfinite(weight).all() for weight in model.get_weights())
     if missing:
         raise _misfit(path, name, f"{missing} of {len(model.weights)} are not in it")
+
+
+def _is_of_keras(path: Path) -> bool:
+    """Whether a file is of a kind that Keras reads weights from, by name and content."""
+    if path.suffix == ".keras":
+        return zipfile.is_zipfile(path)
+    return path.suffix in (".h5", ".hdf5") and path.read_bytes()[: len(_HDF5_MARK)] == _HDF5_MARK
 
 
 def _misfit(path: Path, name: str, reason: str) -> ModelError:

@@ -151,6 +151,7 @@ def _join(cluster: Cluster, facts: dict[str, Any], deadline: float, timeout: flo
     """Say hello until the chief answers it: it may come later, or go and come again."""
     chief = cluster.addresses[0]
     hello = {"greeting": GREETING, "index": cluster.index, "facts": facts}
+    unknown = ""
     while (remaining := deadline - time.monotonic()) > 0:
         connection = None
         try:
@@ -161,9 +162,11 @@ def _join(cluster: Cluster, facts: dict[str, Any], deadline: float, timeout: flo
             send(connection, hello)
             connection.settimeout(max(deadline - time.monotonic(), SECONDS_BETWEEN_TRIES))
             answer, state = receive(connection)
-        except (OSError, BrokenMessageError):
+        except (OSError, BrokenMessageError) as error:
             if connection is not None:
                 connection.close()
+            # Names of machines that are just being started may come to be known.
+            unknown = str(error.strerror) if isinstance(error, socket.gaierror) else ""
             time.sleep(min(SECONDS_BETWEEN_TRIES, max(deadline - time.monotonic(), 0)))
             continue
         if "refused" in answer:
@@ -171,6 +174,11 @@ def _join(cluster: Cluster, facts: dict[str, Any], deadline: float, timeout: flo
             raise InputError(f"the chief let nobody begin: {answer['refused']}")
         connection.settimeout(None)
         return Meeting({0: connection}, state)
+    if unknown:
+        raise UnavailableError(
+            f"worker {cluster.index} cannot find the chief at {chief}: the name is not known here ({unknown}); "
+            "correct it in the addresses of all workers, or give a number as in 192.168.1.5:4000"
+        )
     raise UnavailableError(
         f"the chief at {chief} did not let worker {cluster.index} begin within {timeout:g} s; "
         "start all workers with the same addresses, or look at the network between them"

@@ -26,6 +26,18 @@ def test_a_model_within_all_limits_is_described_with_its_costs(mobilenet):
     assert sum(layer["macs"] for layer in report.to_json()["layers"]) == 7_489_664
 
 
+def test_a_target_that_states_no_memory_is_told_to_hold_nothing(mobilenet):
+    (second,) = check_budget(mobilenet, Budget(), find_target("ethos-u85")).describe().splitlines()[1:]
+    assert second == "ethos-u85 states no memory, so nothing is held against it; --max-size sets a limit"
+    assert "\n" not in check_budget(mobilenet, Budget(), find_target("cortex-m7")).describe()
+
+
+def test_who_starts_from_a_network_is_not_advised_another_architecture(mobilenet):
+    with pytest.raises(CheckFailedError, match="; start --from a smaller network") as caught:
+        check_budget(mobilenet, Budget(max_params=100), pretrained=True)
+    assert "--arch" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("limits", "said"),
     [

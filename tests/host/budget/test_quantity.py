@@ -8,7 +8,7 @@ from edge_cnn.host.budget.quantity import parse_bytes, parse_count
     ("text", "count"),
     [
         *(("200000", 200_000), ("200,000", 200_000), ("200_000", 200_000), ("200k", 200_000)),
-        *(("1.5M", 1_500_000), ("2 G", 2 * 10**9), ("12.5m", 12_500_000), (" 7 ", 7)),
+        *(("1.5M", 1_500_000), ("2 G", 2 * 10**9), ("12.5m", 12_500_000), ("2.3M", 2_300_000), (" 7 ", 7)),
     ],
 )
 def test_counts_are_decimal(text, count):
@@ -26,7 +26,7 @@ def test_sizes_tell_powers_of_1000_from_powers_of_1024(text, size):
     assert parse_bytes(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "many", "-5", "1e6", "5 apples", "64KiB", "nan", "0", "0.4", "1.5.2", "k"])
+@pytest.mark.parametrize("text", ["", "many", "-5", "1e6", "5 apples", "64KiB", "nan", "0", "0.4", "1.5", "1.5.2", "k"])
 def test_what_is_no_count_is_answered_with_examples(text):
     with pytest.raises(InputError, match=r"give a count, for example 200000, 200k or 1.5M"):
         parse_count(text)

@@ -1,9 +1,14 @@
 """The search around a training whose loss is a known function of its settings."""
 
+import contextlib
 import json
 import math
+import platform
+import re
+import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -128,7 +133,7 @@ def test_two_processes_share_the_trials_of_one_study(tmp_path):
             process.kill()
     assert [process.returncode for process in both] == [0, 0], outputs
     (first, best, count), (second, same, _) = (json.loads(output) for output, _ in outputs)
-    assert sorted(first + second) == list(range(16))
+    assert sorted(first + second) == list(range(1, 17))
     assert (best, count) == (same, 16)
 
 
@@ -146,21 +151,121 @@ def test_a_trial_that_diverges_is_not_the_best_and_counts(tmp_path, monkeypatch)
         run(tmp_path / "one.db", 1)
 
 
-def test_a_study_of_something_else_is_refused_with_the_difference(tmp_path):
+def test_the_first_trial_is_exactly_the_training_without_a_search(tmp_path, monkeypatch):
+    config = replace(CONFIG, batch_size=25, weight_decay=None, warm_up=0.5)
+    seen = []
+
+    def noting(asked, samples, on_epoch):
+        seen.append(asked)
+        return trained(asked, samples, on_epoch)
+
+    monkeypatch.setattr(searching, "train", noting)
+    found = search(config, SAMPLES, 3, tmp_path / "s.db", given={"optimizer"})
+    assert seen[0] == config
+    assert found.baseline == found.trials[0]
+    assert found.baseline.values["batch size"] == 25
+    assert found.baseline.values["weight decay"] == 0.0
+    assert [trial.baseline for trial in found.trials] == [True, False, False]
+    best = search(replace(config, learning_rate=BEST_RATE), SAMPLES, 1, tmp_path / "best.db", given={"optimizer"})
+    assert best.config == replace(config, learning_rate=BEST_RATE)
+
+
+def test_trials_are_counted_from_1_and_keep_number_and_part_when_they_are_taken_again(tmp_path, monkeypatch):
+    def interrupted(*_arguments, **_named):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(searching, "train", interrupted)
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                run(tmp_path / "s.db", 4)
+    told = []
+    found = run(tmp_path / "s.db", 4, on_epoch=lambda number, _done, _record: told.append(number))
+    assert [trial.number for trial in found.trials] == [1, 2, 3, 4]
+    assert list(dict.fromkeys(told)) == [1, 2, 3, 4]
+    assert found.baseline.number == 1
+    assert found.baseline.learning_rate == 0.4
+
+
+def test_the_training_without_a_search_is_told_also_where_a_kill_put_it_behind_others(tmp_path):
+    run(tmp_path / "s.db", 6)
+    # Killed before it had chosen its values, while other processes went on.
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    with contextlib.closing(sqlite3.connect(tmp_path / "s.db")) as database, database:
+        (first,) = database.execute("SELECT trial_id FROM trials WHERE number = 0").fetchone()
+        database.execute("UPDATE trials SET state = 'RUNNING' WHERE trial_id = ?", (first,))
+        for table in ("trial_params", "trial_values", "trial_intermediate_values"):
+            database.execute(f"DELETE FROM {table} WHERE trial_id = ?", (first,))
+        database.execute(
+            "UPDATE trial_user_attributes SET value_json = ? WHERE trial_id = ? AND key = 'process'",
+            (json.dumps([platform.node(), gone.pid]), first),
+        )
+    found = run(tmp_path / "s.db", 6)
+    assert [trial.number for trial in found.trials] == [1, 2, 3, 4, 5, 6]
+    assert found.baseline.number == 1
+    assert found.baseline.learning_rate == 0.4
+    assert found.baseline.state == "complete"  # not stopped as worse than the median, which it is
+
+
+@pytest.mark.parametrize(
+    ("changes", "given", "samples", "said"),
+    [
+        ({"learning_rate": 0.3}, FIXED, SAMPLES, "with another --learning-rate (it began with 0.4); give the same, or"),
+        (
+            {"epochs": 9, "class_weights": "balanced"},
+            FIXED,
+            SAMPLES,
+            "with another --class-weights (it began with none), --epochs (it began with 10); give the same",
+        ),
+        ({}, FIXED - {"warm_up"}, SAMPLES, "that was given --warm-up; give the same, or another --study"),
+        ({}, FIXED | {"learning_rate"}, SAMPLES, "that was not given --learning-rate; leave it out, or another"),
+        ({}, FIXED, replace(SAMPLES, labels=1 - SAMPLES.labels), "on other data; give the same --data, or another"),
+    ],
+)
+def test_a_study_of_something_else_is_refused_with_each_option_that_differs(tmp_path, changes, given, samples, said):
     run(tmp_path / "s.db", 1)
-    with pytest.raises(InputError, match=r"s\.db is a search with other configuration; give the same options"):
-        run(tmp_path / "s.db", 2, TrainConfig(optimizer="sgd", learning_rate=0.3, epochs=10, augmentation=None))
-    with pytest.raises(InputError, match="with other searched parameters"):
-        search(CONFIG, SAMPLES, 2, tmp_path / "s.db", given=())
+    with pytest.raises(InputError) as caught:
+        search(replace(CONFIG, **changes), samples, 2, tmp_path / "s.db", given=given)
+    assert f"s.db is a search {said}" in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"no database", b"SQLite format 3\0" + b"\0" * 200])
-def test_a_file_that_is_no_study_is_one_clear_line(tmp_path, content):
+@pytest.mark.parametrize("content", [b"no database", "foreign"])
+def test_a_file_that_is_no_study_is_one_clear_line_and_stays(tmp_path, content):
     path = tmp_path / "s.db"
-    path.write_bytes(content)
-    with pytest.raises(InputError, match=r"s\.db is no study of a search \(.+\); give another --study"):
+    if content == "foreign":
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            database.execute("CREATE TABLE songs (name TEXT)")
+    else:
+        path.write_bytes(content)
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=r"s\.db is no study of a search \(.+\); give another --study$"):
         StudyFile(path, {})
-    assert path.read_bytes() == content
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("start", [0.0, 0.02, 0.2, 0.4, 0.6, 0.8])
+def test_a_damaged_study_is_told_as_such_with_what_to_do(tmp_path, start):
+    path = tmp_path / "s.db"
+    run(path, 3)
+    data = bytearray(path.read_bytes())
+    place = max(16, int(start * len(data)))  # behind the mark of the format
+    noise = np.random.default_rng(0).integers(0, 256, 20_000, np.uint8).tobytes()
+    data[place : place + len(noise)] = noise[: len(data) - place]
+    path.write_bytes(data)
+    with pytest.raises(InputError) as caught:
+        run(path, 4)
+    assert re.fullmatch(
+        r".*s\.db is damaged \(.+\); delete it to search anew, or give another --study", str(caught.value)
+    )
+
+
+def test_rows_that_hold_no_json_are_a_damaged_study(tmp_path):
+    run(tmp_path / "s.db", 1)
+    with contextlib.closing(sqlite3.connect(tmp_path / "s.db")) as database, database:
+        database.execute("UPDATE trial_user_attributes SET value_json = '{broken'")
+    with pytest.raises(InputError, match=r"s\.db is damaged \(.+\); delete it to search anew"):
+        run(tmp_path / "s.db", 2)
 
 
 def test_without_optuna_the_line_says_what_to_install(monkeypatch):

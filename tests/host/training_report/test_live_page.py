@@ -133,6 +133,22 @@ def test_an_open_browser_is_led_to_the_report(tmp_path, images, network):
     assert '<meta http-equiv="refresh" content="1; url=report.html">' in page.path.read_text(encoding="utf-8")
 
 
+def test_who_wants_to_watch_is_told_when_there_is_a_page_and_once(tmp_path, images, network):
+    clock, there = _Clock(), []
+    path = tmp_path / "progress.html"
+    page = LivePage(path, images, config(), on_first=lambda: there.append(path.exists()), clock=clock)
+    assert len(written_at(page, clock, network, 5)) > 1
+    assert there == [True]
+
+
+@pytest.mark.parametrize(("interrupted", "title"), [(False, "Trained"), (True, "Interrupted")])
+def test_the_last_page_tells_whether_the_training_came_to_its_end(tmp_path, images, network, interrupted, title):
+    with LivePage(tmp_path / "progress.html", images, config()) as page:
+        page.on_view(view(network))
+        page.end("report.html", interrupted=interrupted)
+    assert f"<h1>{title}</h1>" in page.path.read_text(encoding="utf-8")
+
+
 def test_a_training_that_fails_leaves_no_page_and_no_folder(tmp_path, images, network):
     page = LivePage(tmp_path / "new" / "progress.html", images, config())
     page.on_view(view(network))

@@ -115,8 +115,29 @@ def test_a_file_that_holds_only_a_part_is_refused(made, tmp_path):
 
     part = keras.Model(made.inputs, made.layers[60].output)
     part.save(tmp_path / "part.keras")
-    with pytest.raises(ModelError, match=r"does not hold the weights of keras:MobileNetV2-0\.35 without"):
+    with pytest.raises(ModelError, match=r"those of keras:MobileNetV2-0\.35 without"):
         load_application(NAME, 32, tmp_path / "part.keras")
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("w.weights.h5", lambda model, path: model.save_weights(path)),
+        ("w.keras", lambda model, path: model.save(path)),
+        ("w.h5", write_legacy),
+    ],
+)
+def test_weights_of_a_wider_network_are_told_as_such(tmp_path, name, write):
+    import keras
+
+    wide = keras.applications.MobileNetV2((32, 32, 3), alpha=0.5, include_top=False, weights=None, pooling="avg")
+    write(wide, tmp_path / name)
+    with pytest.raises(ModelError) as caught:
+        load_application(NAME, 32, tmp_path / name)
+    assert str(caught.value) == (
+        f"{tmp_path / name} holds weights of other shapes than those of keras:MobileNetV2-0.35 without its head, or of "
+        "another network; give those of the same network, saved with save_weights"
+    )
 
 
 @pytest.mark.parametrize("content", [b"", b"junk", None])

@@ -65,6 +65,23 @@ def test_a_worker_alone_gives_up_with_the_address_of_the_chief():
         meet(worker, FACTS, 0.3)
 
 
+def test_a_worker_that_does_not_know_the_name_of_its_chief_says_so(monkeypatch):
+    asked = socket.getaddrinfo
+
+    def lookup(host, *arguments, **named):
+        if host == "nosuchhost":
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return asked(host, *arguments, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    worker = Cluster(("nosuchhost:41001", local_clusters(1)[0].addresses[0]), 1)
+    said = (
+        r"^worker 1 cannot find the chief at nosuchhost:41001: the name is not known here \(Name or .+ known\); correct"
+    )
+    with pytest.raises(UnavailableError, match=said):
+        meet(worker, FACTS, 0.3)
+
+
 @pytest.mark.parametrize("index", [0, 1])
 def test_an_address_in_use_is_one_clear_line(index):
     with socket.socket() as taken:

@@ -180,7 +180,7 @@ def test_workers_with_different_options_end_before_the_first_step_with_the_diffe
     ("words", "status", "said"),
     [
         (["--workers", "2", "--batch-size", "1"], 2, "2 workers share batches of 1 samples, so some would have none"),
-        (["--workers", "0"], 2, "--workers 0: give 1 or more"),
+        (["--workers", "0"], 2, "--workers 0: it must be at least 1; try 2"),
         (["--worker-index", "0"], 2, "--worker-addresses and --worker-index go together"),
         (["--workers", "2", "--precision", "auto"], 2, "precision auto: workers may measure otherwise"),
         (["--workers", "2", "--search", "3"], 2, "--search does not go with several workers"),
