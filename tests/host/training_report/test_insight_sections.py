@@ -14,6 +14,7 @@ from edge_cnn.host.datasets import load_dataset
 from edge_cnn.host.evaluation import evaluate
 from edge_cnn.host.training import EpochRecord, TrainConfig, TrainResult, predict_scores
 from edge_cnn.host.training_report import confidence, gradients, hardest_images, mistakes, sight, surroundings
+from edge_cnn.host.training_report.findings import findings
 from edge_cnn.host.training_report.section import Story
 
 
@@ -157,3 +158,23 @@ def test_points_have_no_pictures_and_all_the_rest(points_story, monkeypatch):
     assert confidence.confidence(points_story) is not None
     assert gradients.gradients(points_story) is not None
     assert "(squared)" in surroundings.surroundings(points_story).pictures
+
+
+@pytest.mark.parametrize(
+    ("losses", "title", "said"),
+    [
+        ([2.3, *np.exp(-np.arange(12.0))], "Nothing to worry about", "it did not crawl"),
+        (
+            [2.3, 2.1, 2.0, 1.9, 1.8, *(1.8 * np.exp(-np.arange(1.0, 9)))],
+            "Nothing to worry about at the end",
+            "The training was crawling in epoch 4; that is over.",
+        ),
+        ([2.4, 2.31, 2.305], "What to change", "Learned nothing"),
+    ],
+)
+def test_the_end_of_a_training_is_judged_and_its_way_is_not_forgotten(digits_story, losses, title, said):
+    history = tuple(EpochRecord(e, loss, loss, 0.5, 0.5, 0.01) for e, loss in enumerate(losses))
+    config = TrainConfig("lenet", learning_rate=0.01, epochs=len(losses) - 1)
+    section = findings(replace(digits_story, result=replace(digits_story.result, history=history, config=config)))
+    assert section.title == title
+    assert said in section.pictures + section.text
