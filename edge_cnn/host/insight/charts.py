@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edge_cnn.core.confidence_interval import wilson_interval
-from edge_cnn.host.charts import FIRST, INK, SECOND, SOFT, WIDTH_INCHES, drawing, svg_text
+from edge_cnn.host.charts import FIRST, INK, SECOND, SOFT, WIDTH_INCHES, drawing, plain_ticks, svg_text
 from edge_cnn.host.insight.calibration import Calibration
 from edge_cnn.host.insight.gradient_flow import GradientFlow
 
@@ -61,7 +61,6 @@ def gradient_chart(flow: GradientFlow) -> str:
     named = np.unique(np.rint(np.linspace(0, count - 1, min(count, MOST_NAMED))).astype(int)).tolist()
     with drawing(WIDTH_INCHES, 3.0) as figure:
         from matplotlib.colors import LinearSegmentedColormap
-        from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
         shades = LinearSegmentedColormap.from_list("depth", [SECOND, "#b9b2a4", FIRST])
         axes = figure.subplots()
@@ -75,10 +74,7 @@ def gradient_chart(flow: GradientFlow) -> str:
                 markersize=3,
             )
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0), numticks=8))
-        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
-        axes.tick_params(axis="y", which="minor", length=0)
+        plain_ticks(axes)
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_title("gradient a weight (root mean square)", color=SOFT)

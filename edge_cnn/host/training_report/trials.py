@@ -69,7 +69,8 @@ def _over_one(search: SearchResult, shown: Sequence[Trial], name: str) -> str:
             _dots(axes, values, having, search.best)
             if name in _LOGARITHMIC:
                 axes.set_xscale("log")
-                marks = round_values(*axes.get_xlim(), NUMBERS)
+                low, high = axes.get_xlim()
+                marks = round_values(low, high, NUMBERS)
                 axes.set_xticks(marks, [f"{mark:g}" for mark in marks])
                 axes.set_xticks([], minor=True)
         share = f", {search.importance[name]:.0%} of the variance" if name in search.importance else ""
