@@ -21,7 +21,7 @@ class Trial:
         val_loss: lowest validation loss; None where no epoch ended.
         epochs: how many ended.
         seconds: what it took.
-        values: by name of the parameter.
+        values: by name of the parameter; without those that the configuration itself has outside of their range.
         learning_rate: peak, that they come to.
         baseline: whether it is the training without a search, with the values of the configuration itself.
     """

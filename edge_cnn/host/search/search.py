@@ -156,7 +156,8 @@ def _config_of(trial: Any, config: TrainConfig) -> TrainConfig:
 def _record(file: StudyFile, trial: Any, config: TrainConfig) -> Trial:
     attributes = trial.user_attrs
     is_baseline = bool(attributes.get(BASELINE))
-    searched = [row for row in PARAMETERS if row.name in trial.params]
+    # What the study holds at the end of a range was not what it trained with.
+    own = own_values(config, list(PARAMETERS)) if is_baseline else trial.params
     complete = trial.state == file.optuna.trial.TrialState.COMPLETE
     known = list(trial.intermediate_values.values())
     return Trial(
@@ -165,7 +166,7 @@ def _record(file: StudyFile, trial: Any, config: TrainConfig) -> Trial:
         trial.value if complete else min(known, default=None),
         attributes.get(_EPOCHS, 0),
         attributes.get(_SECONDS, 0.0),
-        own_values(config, searched) if is_baseline else dict(trial.params),
+        {name: value for name, value in trial.params.items() if value == own[name]},
         _config_of(trial, config).peak_rate,
         is_baseline,
     )

@@ -164,7 +164,8 @@ def test_the_first_trial_is_exactly_the_training_without_a_search(tmp_path, monk
     assert seen[0] == config
     assert found.baseline == found.trials[0]
     assert found.baseline.values["batch size"] == 25
-    assert found.baseline.values["weight decay"] == 0.0
+    assert not {"weight decay", "warm-up"} & set(found.baseline.values)  # 0 and 0.5 are outside of their ranges
+    assert {"weight decay", "warm-up"} <= set(found.trials[1].values)
     assert [trial.baseline for trial in found.trials] == [True, False, False]
     best = search(replace(config, learning_rate=BEST_RATE), SAMPLES, 1, tmp_path / "best.db", given={"optimizer"})
     assert best.config == replace(config, learning_rate=BEST_RATE)

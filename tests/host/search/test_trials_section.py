@@ -10,7 +10,7 @@ TRIALS = (
     Trial(2, "pruned", 0.9, 2, 0.4, {"optimizer": "sgd", "weight decay": 1e-5, "batch size": 32}, 0.05),
     Trial(3, "diverged", None, 0, 0.1, {"optimizer": "sgd", "weight decay": 0.1, "batch size": 32}, 0.5),
     Trial(4, "complete", 0.2, 5, 1.0, {"optimizer": "adam", "weight decay": 1e-6, "batch size": 16}, 0.001),
-    Trial(5, "complete", 0.3, 5, 1.0, {"optimizer": "adam", "weight decay": 0.0, "batch size": 25}, 0.002, True),
+    Trial(5, "complete", 0.3, 5, 1.0, {"optimizer": "adam", "batch size": 25}, 0.002, True),
 )
 
 
