@@ -44,7 +44,13 @@ def test_an_autoencoder_learns_more_than_the_mean_of_its_inputs(trained):
 
 def test_its_report_shows_inputs_and_what_came_back(trained):
     page = (trained[1] / "report.html").read_text()
-    for heading in ("Learning", "What it gives back worst", "What it costs a device", "What came back"):
+    for heading in (
+        "Learning",
+        "Nothing to worry about",
+        "What it gives back worst",
+        "What it costs a device",
+        "What came back",
+    ):
         assert f"<h2>{heading}</h2>" in page
     pairs = page.partition("<h2>What came back</h2>")[2].partition("<h2>")[0]
     assert pairs.count("<img") == 12

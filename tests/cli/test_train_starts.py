@@ -1,5 +1,6 @@
 import json
 import signal
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -109,6 +110,19 @@ def test_ctrl_c_in_the_third_restart_keeps_the_best_of_the_first_two(train, smal
     assert document["val_loss"] == min(row["val_loss"] for row in document["restarts"][:2])
     assert document["interrupted"]
     assert "interrupted in restart 3 of 5; the best of those that ended is kept" in said
+
+
+def test_restarts_that_never_began_are_counted():
+    from edge_cnn.cli.train_restarts import restarts_table
+
+    runs = [
+        SimpleNamespace(initial_seed=seed, best_epoch=2, val_loss=0.5, val_accuracy=0.9, ended=ended)
+        for seed, ended in enumerate(("finished", "interrupted"))
+    ]
+    several = SimpleNamespace(asked=5, runs=runs, kept=0, line=None, val_losses=lambda: np.array([0.5]))
+    assert "\n3 of 5 never began\n" in restarts_table(several)
+    several.asked = 2
+    assert "never began" not in restarts_table(several)
 
 
 def test_identical_weights_are_held_against_random_ones(train):

@@ -91,6 +91,9 @@ def test_a_loss_that_rises_beyond_a_constant_answer_diverges():
 def test_a_network_that_died_at_the_loss_of_a_constant_answer_diverged():
     flat = [2.9, 2.84, 2.309, 2.307, 2.306, 2.305, 2.303]
     assert names(flat, gradients=[1.0] + [1e-6] * 5) == ["diverging"]
+    # Of weights that are all zero no step is to blame.
+    zeros = TrainConfig(optimizer="adam", learning_rate=0.01, epochs=30, initialization="zeros")
+    assert "diverging" not in names(flat, gradients=[1.0] + [1e-6] * 5, config=zeros)
     assert names(flat) == []
 
 
