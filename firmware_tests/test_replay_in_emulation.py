@@ -31,7 +31,8 @@ sys.exit(status)
 """
 """In one process, since a start of Python in the emulator takes longer than a small fine-tuning."""
 
-pytestmark = pytest.mark.slow
+# In one process: what they share takes most of a minute to make.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("replay in emulation")]
 
 
 @dataclass(frozen=True)

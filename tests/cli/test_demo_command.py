@@ -10,7 +10,8 @@ from edge_cnn.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
 
-pytestmark = pytest.mark.slow
+# In one process: what they share takes most of a minute to make.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,8 @@ from edge_cnn.host.training.checkpoint import read_checkpoint
 from edge_cnn.host.training.files import HISTORY, MODEL
 from edge_cnn.host.workers.supervisor import local_clusters
 
-pytestmark = pytest.mark.slow
+# In one process: what they share takes most of a minute to make.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("two workers")]
 
 PATIENCE = 900
 """Seconds that a training may take at most where the machine is busy; it takes a minute otherwise."""
