@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -61,17 +62,17 @@ class Trajectory:
     auto_rate: bool = False
     ended: bool = False
 
-    @property
+    @cached_property
     def losses(self) -> NDArray[np.float64]:
         """Training loss of each epoch but the untrained network's: float64 (epochs,)."""
         return np.array([record.loss for record in self.history[1:]])
 
-    @property
+    @cached_property
     def val_losses(self) -> NDArray[np.float64]:
         """As `losses`, of the validation part."""
         return np.array([record.val_loss for record in self.history[1:]])
 
-    @property
+    @cached_property
     def rates(self) -> NDArray[np.float64]:
         """Learning rate at the end of each epoch: float64 (epochs,)."""
         return np.array([record.learning_rate for record in self.history[1:]])
